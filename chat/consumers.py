@@ -1,0 +1,306 @@
+"""The WebSocket consumers of chat: TopicConsumer, plain topic mode; ChatConsumer, the chat UI's commands.
+
+They only carry: topics deliver, rooms.py writes, protocol.py speaks.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar, NamedTuple
+from weakref import WeakValueDictionary
+
+from django.conf import settings
+from django.http import QueryDict
+
+from realtime_project import database
+from realtime_project.commits import Unavailable, commits
+from realtime_project.consumers import Consumer
+from realtime_project.feeds import Content, Subscription
+from realtime_project.limits import Bucket
+from realtime_project.topics import PublishError, Topic, hub
+
+from . import protocol, rooms
+from .models import Room, room_topic
+
+logger = logging.getLogger(__name__)
+
+WAITING = 1_000  # messages that wait for the layer before a sender's next frame is read
+UNACKNOWLEDGED = 256  # posts of one connection that wait for their commit before its next frame is read
+SUBSCRIPTIONS = 200  # rooms of one connection
+PATIENCE = 5.0  # seconds a subscription waits for the database
+TYPING = 1.0  # seconds between two typing notices of one connection
+REFUSED = 100, 10.0  # refusals for being too fast, in so many seconds, before the connection is closed
+LOGIN, TOO_FAST = 4401, 4429  # close codes
+
+
+class TopicConsumer(Consumer):
+    """An endpoint in topic mode: what arrives goes to every subscriber, as it is.
+
+    clients_subscribe_to: topics that a client receives; `?since=41` asks durable ones for what came after offset 41.
+    clients_push_into: plain or durable topics that a client's messages go to; where there are none they are ignored.
+    """
+
+    mode = "topic"
+
+    def __init__(self, clients_subscribe_to: Sequence[Topic] = (), clients_push_into: Sequence[Topic] = ()) -> None:
+        super().__init__()
+        self.sources, self.targets = clients_subscribe_to, clients_push_into
+        self.subscriptions: list[Subscription] = []
+
+    @classmethod
+    def as_asgi(cls, **arguments: Any) -> Any:
+        """Checks its arguments at once: a mistake shows when the endpoint is declared."""
+        known = {"clients_subscribe_to", "clients_push_into"}
+        if unknown := set(arguments) - known:
+            raise TypeError(f"TopicConsumer has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}")
+        for name, topics in arguments.items():
+            if not isinstance(topics, list | tuple):
+                raise TypeError(f"{name} must be a list of topics, not {topics!r}")
+            if wrong := [topic for topic in topics if not isinstance(topic, Topic)]:
+                raise TypeError(f"{name} must hold topics, not {wrong[0]!r}")
+        if not any(arguments.values()):
+            raise TypeError("an endpoint needs topics: give clients_subscribe_to, clients_push_into or both")
+        return super().as_asgi(**arguments)
+
+    async def connect(self) -> None:
+        since = _since(self.scope["query_string"])
+        for topic in self.sources:
+            self.subscriptions.append(
+                await hub().subscribe(
+                    topic.name, self.connection, durable=topic.history, since=since if topic.history else None
+                )
+            )
+        await self.accept()
+        for subscription in self.subscriptions:
+            subscription.start()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        content: Content = bytes_data if text_data is None else text_data  # type: ignore[assignment]
+        for topic in self.targets:
+            if topic.history:
+                await topic.publish(content)
+                continue
+            with suppress(PublishError):  # logged by the hub; a plain topic promises no more while the layer is away
+                sent = topic.publish_nowait(content)
+                if hub().waiting > WAITING:
+                    await sent
+
+    async def disconnect(self, code: int) -> None:
+        for subscription in self.subscriptions:
+            subscription.close()
+
+
+def _since(query: bytes) -> int | None:
+    value = QueryDict(query).get("since", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
+
+
+class Seat(NamedTuple):
+    """A connection's place in a room: the room's log, and its fleeting news (typing, read)."""
+
+    room: int
+    log: Subscription
+    live: Subscription
+
+    def close(self) -> None:
+        self.log.close()
+        self.live.close()
+
+
+class ChatConsumer(Consumer):
+    """The chat UI's one connection. Its language is protocol.py."""
+
+    mode = "chat"
+    max_size: ClassVar[int | None] = 64 * 1024
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seats: dict[str, Seat] = {}
+        self.unacknowledged = 0
+        self.room_to_post = asyncio.Event()
+        self.typed_at = 0.0
+        self.refused: list[float] = []
+        self.commands: dict[type, Callable[[Any], Awaitable[None]]] = {
+            protocol.Subscribe: self.subscribe,
+            protocol.Unsubscribe: self.unsubscribe,
+            protocol.PostMessage: self.post,
+            protocol.Typing: self.typing,
+            protocol.Read: self.read,
+        }
+
+    async def connect(self) -> None:
+        await self.accept()
+        self.user = self.scope["user"]
+        if not self.user.is_authenticated:
+            # accepted first: a browser cannot read why a handshake was refused
+            self.connection.close_soon(LOGIN, "log in first")
+            return
+        self.bucket = bucket_of(self.user.pk)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        try:
+            if text_data is None:
+                raise protocol.Invalid("Commands are JSON in text frames, not binary.")
+            command = protocol.decode(text_data)
+        except protocol.Invalid as error:
+            if not self._too_fast(error.id):
+                self._error(error.id, "invalid_message", str(error))
+            return
+        if not self._too_fast(command.id):
+            await self.commands[type(command)](command)
+
+    async def disconnect(self, code: int) -> None:
+        for seat in self.seats.values():
+            seat.close()
+        self.seats.clear()
+
+    # commands -------------------------------------------------------------------------------------------------
+    async def subscribe(self, command: protocol.Subscribe) -> None:
+        slug = command.room
+        if slug not in self.seats and len(self.seats) >= SUBSCRIPTIONS:
+            self._error(command.id, "invalid_message", f"A connection has at most {SUBSCRIPTIONS} rooms.")
+            return
+        try:
+            async with asyncio.timeout(PATIENCE):
+                room = await database.run(_find_room, slug)
+                if room is None:
+                    self._error(command.id, *rooms.NO_ROOM)
+                    return
+                seat = await self._take_seat(room, command)
+        except Exception as error:
+            _log_failure(self.connection.id, "subscribing", error)
+            self._error(command.id, "unavailable", "The room cannot be opened now. Try again in a moment.")
+            return
+        if former := self.seats.get(slug):
+            former.close()
+        self.seats[slug] = seat
+        log = seat.log
+        self.connection.send_text(protocol.subscribed(command.id, slug, log.head, log.epoch, log.recovered))
+        log.start()
+        seat.live.start()
+
+    async def _take_seat(self, room: int, command: protocol.Subscribe) -> Seat:
+        def reload(subscription: Subscription) -> None:
+            self.connection.send_text(
+                protocol.subscribed(None, command.room, subscription.head, subscription.epoch, False)
+            )
+
+        log = await hub().subscribe(
+            room_topic(room), self.connection, durable=True, since=command.since, epoch=command.epoch, on_reset=reload
+        )
+        try:
+            live = await hub().subscribe(live_topic(room).name, self.connection)
+        except BaseException:
+            log.close()
+            raise
+        return Seat(room, log, live)
+
+    async def unsubscribe(self, command: protocol.Unsubscribe) -> None:
+        if seat := self.seats.pop(command.room, None):
+            seat.close()
+        else:
+            self._error(command.id, "not_found", "This connection is not subscribed to that room.")
+
+    async def post(self, command: protocol.PostMessage) -> None:
+        """Many posts of one connection may be in flight: the ack finds its way by id."""
+        while self.unacknowledged >= UNACKNOWLEDGED:
+            self.room_to_post.clear()
+            await self.room_to_post.wait()
+        self.unacknowledged += 1
+        post = rooms.Post(self.user.pk, command.room, command.id, command.text)
+        commits().write(rooms.post, post).add_done_callback(lambda done: self._posted(command, done))
+
+    def _posted(self, command: protocol.PostMessage, done: asyncio.Future[rooms.Ack | rooms.Refusal]) -> None:
+        self.unacknowledged -= 1
+        self.room_to_post.set()
+        outcome = self._outcome(command.id, done)
+        if isinstance(outcome, rooms.Ack):
+            self.connection.send_text(protocol.ack(command.id, command.room, outcome.offset, outcome.message))
+
+    async def typing(self, command: protocol.Typing) -> None:
+        seat = self._seat(command)
+        now = time.monotonic()
+        if seat and now - self.typed_at >= TYPING:
+            self.typed_at = now
+            person = {"id": self.user.pk, "name": self.user.name}
+            self._fleeting(seat, protocol.typing(command.room, person))
+
+    async def read(self, command: protocol.Read) -> None:
+        if seat := self._seat(command):
+            mark = rooms.Mark(self.user.pk, command.room, command.offset)
+            commits().write(rooms.mark_read, mark).add_done_callback(lambda done: self._marked(command, seat, done))
+
+    def _marked(self, command: protocol.Read, seat: Seat, done: asyncio.Future[int | rooms.Refusal]) -> None:
+        offset = self._outcome(command.id, done)
+        if isinstance(offset, int):
+            self._fleeting(seat, protocol.read(command.room, self.user.pk, offset))
+
+    # ----------------------------------------------------------------------------------------------------------
+    def _seat(self, command: protocol.Typing | protocol.Read) -> Seat | None:
+        seat = self.seats.get(command.room)
+        if seat is None:
+            self._error(command.id, "not_found", "This connection is not subscribed to that room.")
+        return seat
+
+    def _fleeting(self, seat: Seat, event: str) -> None:
+        with suppress(PublishError):  # nothing depends on it
+            live_topic(seat.room).publish_nowait(event)
+
+    def _outcome(self, id: str | None, done: asyncio.Future[Any]) -> Any:
+        """The result of a write; None, with the error sent, where there is none."""
+        if done.cancelled():
+            return None
+        error = done.exception()
+        if error is None:
+            outcome = done.result()
+            if not isinstance(outcome, rooms.Refusal):
+                return outcome
+            self._error(id, *outcome)
+        else:
+            if not isinstance(error, Unavailable):
+                _log_failure(self.connection.id, "writing", error)
+            self._error(id, "unavailable", "It could not be stored now. Try again in a moment.")
+        return None
+
+    def _too_fast(self, id: Any) -> bool:
+        wait = self.bucket.take()
+        if not wait:
+            return False
+        most, window = REFUSED
+        now = time.monotonic()
+        self.refused = [at for at in self.refused if now - at < window] + [now]
+        if len(self.refused) > most:
+            self.connection.close_soon(TOO_FAST, "too many messages")
+        else:
+            detail = "That was too fast. Nothing was stored; try again shortly."
+            self._error(id, "rate_limited", detail, retry_after=round(wait, 3))
+        return True
+
+    def _error(self, id: Any, code: protocol.Code, detail: str, **more: Any) -> None:
+        self.connection.send_text(protocol.error(id, code, detail, **more))
+
+
+_buckets: WeakValueDictionary[int, Bucket] = WeakValueDictionary()
+
+
+def bucket_of(user_id: int) -> Bucket:
+    """One bucket a person and process, whatever the number of their connections; kept while one is open."""
+    bucket = _buckets.get(user_id)
+    if bucket is None:
+        bucket = _buckets[user_id] = Bucket(settings.WEBSOCKET_RATE, settings.WEBSOCKET_BURST, time.monotonic)
+    return bucket
+
+
+def live_topic(room: int) -> Topic:
+    """What passes in a room without being kept."""
+    return Topic(f"chat.live:{room}")
+
+
+def _log_failure(connection: str, doing: str, error: BaseException) -> None:
+    logger.error("connection %s: %s failed: %r", connection, doing, error)
+
+
+def _find_room(slug: str) -> int | None:
+    return Room.objects.filter(slug=slug).values_list("pk", flat=True).first()

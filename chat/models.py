@@ -1,0 +1,96 @@
+"""People, rooms and what is said in them. Only rooms.py writes rooms, memberships and messages."""
+
+import unicodedata
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+from django.db.models.functions import Now
+
+JOINER = "\u200d"
+JOINERS = f"\ufe0f{JOINER}"  # invisible, and needed inside emoji: ❤️ and 👩‍🚀
+
+
+class PeopleManager(UserManager["User"]):
+    """Creates people by the name they show; what they log in with is derived from it."""
+
+    def _create_user_object(self, username: str, email: str | None, password: str | None, **extra: Any) -> "User":
+        extra.setdefault("name", username)
+        return super()._create_user_object(username, email, password, **extra)
+
+
+class User(AbstractUser):
+    """A person. `name` is shown; `username` is the same name folded, so that no two people look alike."""
+
+    name = models.CharField(max_length=40)
+    is_guest = models.BooleanField(default=False)
+    created_from = models.GenericIPAddressField(null=True, blank=True)
+
+    objects = PeopleManager()
+
+    class Meta(AbstractUser.Meta):
+        # how many new people an address has brought lately
+        indexes = [models.Index(fields=["created_from", "date_joined"], name="people_from_an_address")]
+
+    @classmethod
+    def normalize_username(cls, username: str) -> str:
+        """One spelling of a name, whatever its case and width: NFKC, folded, single spaces, no joiners."""
+        username = username.translate(dict.fromkeys(map(ord, JOINERS)))
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
+        return " ".join(folded.split())
+
+    def __str__(self) -> str:
+        return self.name or self.username
+
+
+class Room(models.Model):
+    """A durable topic with members."""
+
+    slug = models.SlugField(max_length=60, unique=True, allow_unicode=True)
+    name = models.CharField(max_length=60)
+    description = models.CharField(max_length=200, blank=True)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    members = models.ManyToManyField(User, through="Membership", related_name="rooms")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def topic_name(self) -> str:
+        return room_topic(self.pk)
+
+
+def room_topic(room_id: int) -> str:
+    """The durable topic of a room. Input never is a whole topic name: a slug is looked up, the number is ours."""
+    return f"chat.room:{room_id}"
+
+
+class Membership(models.Model):
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    joined_at = models.DateTimeField(db_default=Now())
+    read_offset = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["room", "user"], name="a_member_once")]
+
+
+class Message(models.Model):
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="messages")
+    author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    offset = models.PositiveBigIntegerField()  # of its message.created event
+    client_id = models.CharField(max_length=64)
+    text = models.TextField()
+    html = models.TextField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["room", "offset"], name="one_message_an_offset"),
+            # makes a retry safe
+            models.UniqueConstraint(fields=["room", "author", "client_id"], name="a_post_once"),
+        ]

@@ -1,0 +1,9 @@
+"""The foundation as a Django app, so that it has models and commands of its own."""
+
+from django.apps import AppConfig
+
+
+class RealtimeProjectConfig(AppConfig):
+    name = "realtime_project"
+    verbose_name = "Realtime"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,28 @@
+"""The whole way of a request, read from the wire inward."""
+
+import os
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "realtime_project.settings")
+http = get_asgi_application()  # sets Django up: what follows may import models
+
+from .identity import Identity  # noqa: E402
+from .origins import Origins  # noqa: E402
+from .registry import Registered  # noqa: E402
+from .routing import endpoints, urlpatterns  # noqa: E402
+
+application = Registered(  # the first request enters this process in the registry
+    ProtocolTypeRouter(
+        {
+            "http": http,
+            "websocket": Origins(  # 403 for a foreign page
+                Identity(  # scope["session"], scope["user"]
+                    URLRouter(urlpatterns)  # each wrapped in the door
+                )
+            ),
+        }
+    ),
+    endpoints,
+)

@@ -1,0 +1,104 @@
+"""Group commit: writes gather while one list commits. One transaction a list, on a thread of its own.
+
+A function that writes takes a list of items and gives a list of results, one an item: set-wise, and called inside a
+transaction. A refusal is a result; an exception is a failure. Nothing is delayed to wait for company.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
+
+from .database import clean
+
+logger = logging.getLogger(__name__)
+
+WAITING = 10_000  # items that may wait
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Function = Callable[[list[Item]], Sequence[Result]]
+Outcome = Any  # a result, or the exception that stands for it
+
+
+class Unavailable(Exception):
+    """The database is away, locked or behind: nothing was written; try again later."""
+
+
+class Commits:
+    """The lists that wait for one event loop's commit thread."""
+
+    here: Commits | None = None
+
+    def __init__(self, most: int, waiting: int = WAITING) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.most, self.limit = most, waiting
+        self.lists = self.items = self.waiting = 0
+        self._queues: dict[Function[Any, Any], list[tuple[Any, asyncio.Future[Any]]]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "commits")
+
+    def write(self, function: Function[Item, Result], item: Item) -> asyncio.Future[Result]:
+        """The future result of `function([…, item, …])`; Unavailable when the database is, or when too much waits."""
+        future: asyncio.Future[Result] = self.loop.create_future()
+        if self.waiting >= self.limit:
+            future.set_exception(Unavailable(f"{self.waiting} writes already wait"))
+            return future
+        self.waiting += 1
+        self._queues.setdefault(function, []).append((item, future))
+        if self._task is None:
+            self._task = self.loop.create_task(self._run())
+        return future
+
+    async def _run(self) -> None:
+        while self._queues:
+            function, queue = next(iter(self._queues.items()))
+            batch, rest = queue[: self.most], queue[self.most :]
+            del self._queues[function]
+            if rest:
+                self._queues[function] = rest  # to the back: another function's list goes first
+            items = [item for item, _ in batch]
+            outcomes = await self.loop.run_in_executor(self._thread, partial(clean, _commit, function, items))
+            self.lists += 1
+            self.items += len(batch)
+            self.waiting -= len(batch)
+            for (_, future), outcome in zip(batch, outcomes, strict=True):
+                if future.done():  # who asked has gone
+                    continue
+                if isinstance(outcome, Exception):
+                    future.set_exception(outcome)
+                else:
+                    future.set_result(outcome)
+        self._task = None
+
+
+def commits() -> Commits:
+    """This process's commits, for the running loop; another loop replaces them."""
+    loop = asyncio.get_running_loop()
+    if Commits.here is None or Commits.here.loop is not loop:
+        Commits.here = Commits(settings.COMMIT_LIST)
+    return Commits.here
+
+
+def _commit(function: Function[Any, Any], items: list[Any]) -> list[Outcome]:
+    try:
+        with transaction.atomic():
+            results = list(function(items))
+            if len(results) != len(items):
+                raise RuntimeError(f"{function.__qualname__} gave {len(results)} results for {len(items)} items")
+            return results
+    except (OperationalError, InterfaceError) as error:  # away or locked: alone each would wait just as long
+        logger.warning("%d writes failed, the database is unavailable: %s", len(items), error)
+        return [Unavailable(str(error))] * len(items)
+    except Exception as error:
+        if len(items) > 1:
+            return [outcome for item in items for outcome in _commit(function, [item])]
+        logger.exception("a write of %s failed", function.__qualname__)
+        return [error]

@@ -1,0 +1,116 @@
+"""The log of durable topics. The database is the truth: what is appended here and committed is never lost.
+
+In one transaction: `numbers = take(names)` locks the heads, in name order so that no two lists deadlock; the caller
+inserts its rows with those numbers; `append(entries)` writes the events and moves the heads. The doorbells ring after
+the commit. Nothing else writes TopicHead, TopicEvent or Epoch.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from django.db import connection, transaction
+
+from . import database
+from .feeds import Content, Event
+from .hub import Hub
+from .models import Epoch, TopicEvent, TopicHead
+
+MAX_EVENT = 1024 * 1024  # bytes of one durable event: pages of them are held in memory
+
+
+class Entry(NamedTuple):
+    topic: str
+    offset: int
+    content: Content
+
+
+def take(names: Sequence[str]) -> list[int]:
+    """The next offset for each of `names`, which may repeat. Locks their heads until the transaction ends."""
+    assert connection.in_atomic_block, "history.take needs a transaction"
+    wanted = sorted(set(names))
+    heads = _locked(wanted)
+    if len(heads) < len(wanted):
+        TopicHead.objects.bulk_create(
+            [TopicHead(name=name) for name in wanted if name not in heads], ignore_conflicts=True
+        )
+        heads = _locked(wanted)
+    numbers = []
+    for name in names:
+        heads[name].offset += 1
+        numbers.append(heads[name].offset)
+    return numbers
+
+
+def append(entries: Iterable[Entry]) -> None:
+    """Write events under the numbers that take() gave, all of them. Raises RuntimeError where a number is missing."""
+    assert connection.in_atomic_block, "history.append needs a transaction"
+    topics: dict[str, list[Entry]] = {}
+    for entry in entries:
+        topics.setdefault(entry.topic, []).append(entry)
+    heads = {head.name: head for head in TopicHead.objects.filter(name__in=topics)}
+    for name, added in sorted(topics.items()):
+        first = heads[name].offset + 1
+        if [entry.offset for entry in added] != list(range(first, first + len(added))):
+            raise RuntimeError(f"topic {name!r}: expected offsets from {first} on, without holes")
+    TopicEvent.objects.bulk_create(_row(heads[entry.topic], entry) for added in topics.values() for entry in added)
+    for name, added in sorted(topics.items()):
+        TopicHead.objects.filter(pk=heads[name].pk).update(offset=added[-1].offset)
+    life = epoch()
+    bells = {(name, life): [(entry.offset, entry.content) for entry in added] for name, added in topics.items()}
+    transaction.on_commit(lambda: _ring(bells))
+
+
+def publish(items: Sequence[tuple[str, Content]]) -> list[int]:
+    """Append contents to durable topics, set-wise: [(topic name, content)] → offsets."""
+    numbers = take([name for name, _ in items])
+    append(Entry(name, offset, content) for (name, content), offset in zip(items, numbers, strict=True))
+    return numbers
+
+
+def heads(names: Sequence[str]) -> tuple[str, dict[str, int]]:
+    """The epoch, and the last offset of each topic that has one."""
+    return epoch(), dict(TopicHead.objects.filter(name__in=names).values_list("name", "offset"))
+
+
+def page(name: str, after: int, upto: int | None, limit: int) -> tuple[str, list[Event]]:
+    """The epoch, and at most `limit` events with after < offset ≤ upto, in order."""
+    rows = TopicEvent.objects.filter(topic__name=name, offset__gt=after)
+    if upto is not None:
+        rows = rows.filter(offset__lte=upto)
+    found = rows.order_by("offset").values_list("offset", "content", "is_text")[:limit]
+    return epoch(), [
+        Event(bytes(content).decode() if is_text else bytes(content), offset) for offset, content, is_text in found
+    ]
+
+
+def epoch() -> str:
+    """The life of this database's logs; the first caller of an empty database begins it."""
+    value = Epoch.objects.order_by("pk").values_list("value", flat=True).first()
+    return value or Epoch.objects.get_or_create(pk=1)[0].value
+
+
+class Log:
+    """The log as the hub sees it: from the event loop, on the database's threads."""
+
+    async def heads(self, names: Sequence[str]) -> tuple[str, dict[str, int]]:
+        return await database.run(heads, names)
+
+    async def page(self, name: str, after: int, upto: int | None, limit: int) -> tuple[str, list[Event]]:
+        return await database.run(page, name, after, upto, limit)
+
+
+def _locked(names: Sequence[str]) -> dict[str, TopicHead]:
+    return {head.name: head for head in TopicHead.objects.select_for_update().filter(name__in=names).order_by("name")}
+
+
+def _row(head: TopicHead, entry: Entry) -> TopicEvent:
+    is_text = isinstance(entry.content, str)
+    content = entry.content.encode() if isinstance(entry.content, str) else entry.content
+    if len(content) > MAX_EVENT:
+        raise ValueError(f"an event of a durable topic has at most {MAX_EVENT} bytes, not {len(content)}")
+    return TopicEvent(topic=head, offset=entry.offset, content=content, is_text=is_text)
+
+
+def _ring(bells: dict[tuple[str, str], list[tuple[int, Content]]]) -> None:
+    if Hub.here:
+        Hub.here.ring(bells)

@@ -1,0 +1,26 @@
+"""manage.py publish TOPIC TEXT: publish to a topic from the command line."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from realtime_project.topics import PublishError, Topic
+
+
+class Command(BaseCommand):
+    help = "Publishes a text to a topic. A durable topic reaches every running server within two seconds."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("topic", help="the topic's name, for example: news")
+        parser.add_argument("text", help="what to publish")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        known = Topic.known()
+        try:
+            topic = known.get(options["topic"]) or Topic(options["topic"])
+            offset = topic.publish_sync(options["text"])
+        except (PublishError, ValueError) as error:
+            durable = ", ".join(name for name, topic in known.items() if topic.history) or "none"
+            raise CommandError(f"{error}\nDurable topics: {durable}") from None
+        self.stdout.write(f"Published to {topic.name}" + (f", offset {offset}." if offset else "."))

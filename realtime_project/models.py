@@ -1,0 +1,89 @@
+"""The tables of the foundation: who serves, who is connected, and the log of every durable topic.
+
+Only registry.py writes Server and Connection; only history.py writes TopicHead, TopicEvent and Epoch.
+"""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+
+def new_epoch() -> str:
+    return uuid.uuid4().hex
+
+
+class Server(models.Model):
+    """One process that serves. Its lease is `seen_at`: a server that stops reporting is gone."""
+
+    id = models.CharField(max_length=32, primary_key=True)
+    host = models.CharField(max_length=255)
+    port = models.PositiveIntegerField(null=True)
+    pid = models.PositiveIntegerField()
+    version = models.CharField(max_length=40)
+    endpoints = models.JSONField(default=list)  # [{"path": "/ws/feed/", "mode": "topic"}]
+    started_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port} ({self.pid})"
+
+
+class Connection(models.Model):
+    """One WebSocket that is open now."""
+
+    id = models.CharField(max_length=32, primary_key=True)
+    server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="connections")
+    channel_id = models.PositiveBigIntegerField()  # counts from 0 on its server
+    endpoint = models.CharField(max_length=255)  # the route, e.g. /ws/rooms/<room>/
+    path = models.CharField(max_length=2048)
+    mode = models.CharField(max_length=20)
+    client_ip = models.CharField(max_length=45)
+    client_port = models.PositiveIntegerField(null=True)
+    origin = models.CharField(max_length=255, null=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    subprotocol = models.CharField(max_length=255, null=True)
+    connected_at = models.DateTimeField()
+    messages_in = models.PositiveBigIntegerField(default=0)
+    messages_out = models.PositiveBigIntegerField(default=0)
+    bytes_in = models.PositiveBigIntegerField(default=0)
+    bytes_out = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["server", "channel_id"], name="channel_id_is_unique_on_a_server")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.client_ip} on {self.path}"
+
+
+class TopicHead(models.Model):
+    """The last offset of a durable topic. Its row is the lock that numbers the topic's events."""
+
+    name = models.CharField(max_length=200, unique=True)
+    offset = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.offset}"
+
+
+class TopicEvent(models.Model):
+    """One event of a durable topic, as bytes: PostgreSQL's text cannot hold NUL."""
+
+    topic = models.ForeignKey(TopicHead, on_delete=models.CASCADE, related_name="events")
+    offset = models.PositiveBigIntegerField()
+    content = models.BinaryField()
+    is_text = models.BooleanField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["topic", "offset"], name="one_event_an_offset")]
+
+
+class Epoch(models.Model):
+    """The life of this database's logs: one row. A restored backup is given a new one."""
+
+    value = models.CharField(max_length=32, default=new_epoch)
+    begun_at = models.DateTimeField(db_default=Now())

@@ -1,0 +1,232 @@
+"""Environment → settings.
+
+With nothing set this is a development server: DEBUG, SQLite, the in-memory channel layer. `DEBUG=0` is production
+and must be told what cannot be guessed. A wrong value ends the process at start, with one line for each mistake.
+"""
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+STATE_DIR = BASE_DIR / "var"  # what a development server keeps: ignored by git
+
+env = environ.Env()
+mistakes: list[str] = []
+
+
+def read(name: str, cast: Callable[[str], Any], default: Any, wanted: str, valid: Callable[[Any], bool]) -> Any:
+    """The variable `name`, or `default`; what is not `wanted` is a mistake."""
+    text = os.environ.get(name, "")
+    if not text:
+        return default
+    try:
+        value = cast(text)
+    except ValueError:
+        value = None
+    if value is None or not valid(value):
+        mistakes.append(f"{name} must be {wanted}, not {text!r}.")
+        return default
+    return value
+
+
+def seconds(name: str, default: float) -> float:
+    return read(name, float, default, "a number of seconds above zero", lambda value: 0 < value < float("inf"))
+
+
+def count(name: str, default: int, least: int = 1) -> int:
+    return read(name, int, default, f"a whole number, {least} or more", lambda value: value >= least)
+
+
+def flag(name: str, default: bool) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    return read(name, lambda text: words.get(text.lower()), default, "1 or 0", lambda _: True)
+
+
+def needed(name: str, example: str) -> list[str]:
+    """A comma-separated list that production has to give."""
+    values = [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
+    if not values and not DEBUG:
+        mistakes.append(f"{name} must be set when DEBUG=0, for example {name}={example}")
+    return values
+
+
+def development_secret() -> str:
+    """A key of this checkout's own, made once, in a file that only its owner can read."""
+    path = STATE_DIR / "secret_key"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text()
+    with os.fdopen(handle, "w") as file:
+        file.write(key := secrets.token_urlsafe(50))
+    return key
+
+
+DEBUG = flag("DEBUG", True)
+SECRET_KEY = os.environ.get("SECRET_KEY", "")
+if DEBUG:
+    STATE_DIR.mkdir(exist_ok=True)
+    SECRET_KEY = SECRET_KEY or development_secret()
+elif not SECRET_KEY:
+    mistakes.append("SECRET_KEY must be set when DEBUG=0: a long random text that stays secret.")
+ALLOWED_HOSTS = needed("ALLOWED_HOSTS", "chat.example.org")
+ALLOWED_ORIGINS = needed("ALLOWED_ORIGINS", "https://chat.example.org")
+CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+
+# The demonstration endpoints let anybody broadcast: not in production unless asked for.
+REALTIME_DEMOS = flag("REALTIME_DEMOS", DEBUG)
+
+# What every connection gets -------------------------------------------------------------------------------------
+WEBSOCKET_MAX_MESSAGE_SIZE = count("WEBSOCKET_MAX_MESSAGE_SIZE", 16 * 1024 * 1024)  # bytes
+WEBSOCKET_MAX_BUFFER = count("WEBSOCKET_MAX_BUFFER", 1024 * 1024)  # bytes that wait for a slow reader
+WEBSOCKET_RATE = count("WEBSOCKET_RATE", 50, least=0)  # messages a second and user on ws/chat/; 0: no limit
+WEBSOCKET_BURST = count("WEBSOCKET_BURST", 100)  # messages
+DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = DAPHNE_WEBSOCKET_MAX_FRAME_SIZE = WEBSOCKET_MAX_MESSAGE_SIZE
+SERVER_LEASE = seconds("SERVER_LEASE", 10)  # a server that has not reported for so long is gone
+GUESTS_PER_ADDRESS = count("GUESTS_PER_ADDRESS", 30)  # new people an address may bring in an hour
+
+# The house ------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "realtime_project",  # before daphne: its runserver is ours
+    "daphne",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "servestatic.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "axes",
+    "csp",
+    "channels",
+    "chat",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "realtime_project.policy.ContentPolicy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "realtime_project.urls"
+ASGI_APPLICATION = "realtime_project.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+            ],
+        },
+    },
+]
+
+# Databases ------------------------------------------------------------------------------------------------------
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'db.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Writers queue for the lock instead of failing half-way; FULL, so that what was acknowledged survives power loss.
+    DATABASES["default"] |= {
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        },
+    }
+COMMIT_LIST = count("COMMIT_LIST", 256)  # writes a transaction at most
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# The default layer reaches this process alone. It drops a channel that is full and memberships that are old, both
+# silently: so room for bursts, and memberships that outlive any process.
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels.layers.InMemoryChannelLayer",
+        "CONFIG": {"capacity": 100_000, "group_expiry": 10 * 365 * 86400},
+    },
+}
+
+# People ---------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "chat.User"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "guest"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
+AXES_FAILURE_LIMIT = count("LOGIN_ATTEMPTS", 10)  # wrong passwords for a name from an address, then a pause
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+AXES_CLIENT_IP_CALLABLE = "chat.views.address_of"
+AXES_LOCKOUT_CALLABLE = "chat.views.locked"
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the pause ends, and what is tried meanwhile is not stored
+AXES_DISABLE_ACCESS_LOG = True  # nobody reads it, and it would keep every visitor's address for ever
+
+# The browser's guards -------------------------------------------------------------------------------------------
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    },
+}
+# Unfold's pages have inline scripts and styles, and Alpine evaluates expressions. policy.py keeps this to /admin/.
+ADMIN_CONTENT_SECURITY_POLICY = {
+    "script-src": [SELF, UNSAFE_INLINE, UNSAFE_EVAL],
+    "style-src": [SELF, UNSAFE_INLINE],
+}
+UNFOLD = {"SITE_TITLE": "Harbour", "SITE_HEADER": "Harbour", "SITE_URL": "/"}
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("SECURE_COOKIES", not DEBUG)
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+if not DEBUG:
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
+    }
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"daphne": {"level": "WARNING"}},
+}
+
+if mistakes:
+    raise SystemExit("\n".join(mistakes))

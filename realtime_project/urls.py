@@ -1,0 +1,9 @@
+"""Every HTTP URL. Apps are named, never imported."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("chat.urls")),
+]

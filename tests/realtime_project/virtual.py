@@ -1,0 +1,123 @@
+"""A world for the hub without real time: a loop whose clock jumps, a layer and a log that misbehave as told."""
+
+import asyncio
+import heapq
+import random
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from realtime_project.feeds import Event
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop that never sleeps: when nothing is ready, its clock jumps to the next timer."""
+
+    _now = 0.0
+
+    def time(self) -> float:
+        return self._now
+
+    def _run_once(self) -> None:
+        while self._scheduled and self._scheduled[0]._cancelled:
+            timer = heapq.heappop(self._scheduled)
+            timer._scheduled = False
+            self._timer_cancelled_count -= 1
+        if not self._ready and self._scheduled:
+            self._now = max(self._now, self._scheduled[0]._when)
+        super()._run_once()
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end on a virtual loop, and leave nothing behind."""
+    loop = VirtualLoop()
+    try:
+        loop.run_until_complete(work)
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left))
+        loop.close()
+
+
+class World:
+    """A layer and a log in one. `trouble` is how often doorbells are lost, doubled and late."""
+
+    def __init__(self, chance: random.Random, trouble: float = 0) -> None:
+        self.chance, self.trouble = chance, trouble
+        self.contents: list[str] = []  # of the one durable topic
+        self.epoch = "first"
+        self.seat: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.groups: dict[str, set[str]] = {}
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.queries = self.seats = 0
+        self.deaf = self.broken = self.silent = False
+
+    async def nap(self) -> None:
+        await asyncio.sleep(self.chance.choice([0, 0, 0.001, 0.005, 0.03, 0.2]))
+
+    # the layer ------------------------------------------------------------------------------------------------
+    async def new_channel(self) -> str:
+        await self._reached()
+        self.seats += 1
+        return f"seat-{self.seats}"
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        return await self.seat.get()
+
+    async def group_add(self, group: str, channel: str) -> None:
+        await self._reached()
+        if self.chance.random() < self.trouble / 4:
+            raise ConnectionError("no group today")
+        self.groups.setdefault(group, set()).add(channel)
+        await self.nap()
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        await self._reached()
+        self.groups.get(group, set()).discard(channel)
+        await self.nap()
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        await self._reached()
+        self.sent.append((group, message))
+        if message["type"] == "ring":
+            self._arrive(group, message)
+            return
+        copies = self.chance.choices([1, 0, 2], [1, self.trouble, self.trouble / 2])[0]
+        for _ in range(copies):
+            late = self.chance.choice([0, 0, 0.001, 0.01, 0.05, 0.5, 3]) if self.chance.random() < self.trouble else 0
+            asyncio.get_running_loop().call_later(late, self._arrive, group, message)
+
+    def _arrive(self, group: str, message: dict[str, Any]) -> None:
+        if self.groups.get(group) and not self.deaf:
+            self.seat.put_nowait(message)
+
+    async def _reached(self) -> None:
+        if self.broken:
+            raise ConnectionError("the layer is away")
+        if self.silent:  # a half-open connection
+            await asyncio.sleep(1e9)
+        await self.nap()
+
+    # the log --------------------------------------------------------------------------------------------------
+    async def heads(self, names: Sequence[str]) -> tuple[str, dict[str, int]]:
+        self.queries += 1
+        await self.nap()
+        answer = self.epoch, {name: len(self.contents) for name in names if self.contents}
+        await self.nap()
+        return answer
+
+    async def page(self, name: str, after: int, upto: int | None, limit: int) -> tuple[str, list[Event]]:
+        self.queries += 1
+        await self.nap()
+        found = list(enumerate(self.contents, 1))[after:upto][:limit]
+        answer = self.epoch, [Event(content, offset) for offset, content in found]
+        await self.nap()
+        return answer
+
+    def append(self, count: int) -> list[tuple[int, str]]:
+        """New events; what a doorbell for them holds."""
+        first = len(self.contents) + 1
+        self.contents += [f"event {first + index}" for index in range(count)]
+        return list(enumerate(self.contents, 1))[first - 1 :]
