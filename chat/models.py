@@ -1,14 +1,15 @@
 """People, rooms and what is said in them. Only rooms.py writes rooms, memberships and messages."""
 
 import unicodedata
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.db.models.functions import Now
 
+# Invisible, and needed inside emoji: ❤️ and 👩‍🚀
+AS_EMOJI = "\ufe0f"
 JOINER = "\u200d"
-JOINERS = f"\ufe0f{JOINER}"  # invisible, and needed inside emoji: ❤️ and 👩‍🚀
 
 
 class PeopleManager(UserManager["User"]):
@@ -16,7 +17,8 @@ class PeopleManager(UserManager["User"]):
 
     def _create_user_object(self, username: str, email: str | None, password: str | None, **extra: Any) -> "User":
         extra.setdefault("name", username)
-        return super()._create_user_object(username, email, password, **extra)
+        user: User = super()._create_user_object(username, email, password, **extra)  # type: ignore[misc]
+        return user
 
 
 class User(AbstractUser):
@@ -26,7 +28,7 @@ class User(AbstractUser):
     is_guest = models.BooleanField(default=False)
     created_from = models.GenericIPAddressField(null=True, blank=True)
 
-    objects = PeopleManager()
+    objects: ClassVar[PeopleManager] = PeopleManager()
 
     class Meta(AbstractUser.Meta):
         # how many new people an address has brought lately
@@ -35,7 +37,7 @@ class User(AbstractUser):
     @classmethod
     def normalize_username(cls, username: str) -> str:
         """One spelling of a name, whatever its case and width: NFKC, folded, single spaces, no joiners."""
-        username = username.translate(dict.fromkeys(map(ord, JOINERS)))
+        username = username.replace(AS_EMOJI, "").replace(JOINER, "")
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
         return " ".join(folded.split())
 

@@ -22,27 +22,27 @@ class Command(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
     id: Id | None = None
 
 
-class Subscribe(Command, tag="subscribe"):
+class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe"):
     room: Slug
     since: Offset | None = None
     epoch: str | None = None
 
 
-class Unsubscribe(Command, tag="unsubscribe"):
+class Unsubscribe(Command, frozen=True, kw_only=True, tag="unsubscribe"):
     room: Slug
 
 
-class PostMessage(Command, tag="post", kw_only=True):
+class PostMessage(Command, frozen=True, kw_only=True, tag="post"):
     id: Id  # makes a retry safe
     room: Slug
     text: str
 
 
-class Typing(Command, tag="typing"):
+class Typing(Command, frozen=True, kw_only=True, tag="typing"):
     room: Slug
 
 
-class Read(Command, tag="read"):
+class Read(Command, frozen=True, kw_only=True, tag="read"):
     room: Slug
     offset: Offset
 
@@ -65,7 +65,8 @@ class Invalid(Exception):
 def decode(text: str) -> Commands:
     """A frame's text → its command. Raises Invalid."""
     try:
-        return _commands.decode(text)
+        command: Commands = _commands.decode(text)
+        return command
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise Invalid(str(error), _id(text)) from None
 

@@ -88,12 +88,29 @@ class Connection:
             if self._writer is None:
                 self._writer = asyncio.create_task(self._flush())
 
+    async def fail(self) -> bool:
+        """Close with 1011, at once; False where the server cannot."""
+        self._out.clear()
+        if self._writer:
+            self._writer.cancel()
+        if self.closed or not self.accepted:
+            return self.closed
+        self.closed = True
+        try:
+            await self._send({"type": "websocket.close", "code": FAILED, "reason": "internal error"})
+        except Exception:
+            return False
+        return True
+
     async def _flush(self) -> None:
         try:
             while self._out:
                 out, self._out = self._out, []
                 for message in out:
-                    await self._send(message)
+                    if message["type"] == "websocket.close":
+                        await self._close(message)
+                    else:
+                        await self._send(message)
                 self._waiting = 0
         except Exception as error:  # the client has gone, or the application may not send now
             logger.debug("connection %s: cannot be written to: %r", self.id, error)
@@ -101,6 +118,12 @@ class Connection:
             self._out.clear()
         finally:
             self._writer = None
+
+    async def _close(self, message: dict[str, Any]) -> None:
+        try:
+            await self._send(message)
+        except Exception:  # stock Daphne sends 1000 and 3000 to 4999 only: 1009 leaves as 4009
+            await self._send({"type": "websocket.close", "code": 3000 + message["code"]})
 
     # what passes the door -------------------------------------------------------------------------------------
     async def send(self, message: dict[str, Any]) -> None:
@@ -167,8 +190,8 @@ def door(app: App, endpoint: str) -> App:
             await app({**scope, "connection": connection}, receive_counted, connection.send)
         except Exception:
             logger.exception("connection %s on %s: the application failed", connection.id, endpoint)
-            connection.close_soon(FAILED, "internal error")
-            await connection.drain()
+            if not await connection.fail():
+                raise  # to the server, which has its own way
         finally:
             connection.closed = True
             registry.closed(connection)

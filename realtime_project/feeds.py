@@ -10,11 +10,8 @@ import asyncio
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from .hub import Hub
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +21,6 @@ RECENT_SIZE = 1024 * 1024  # ... and not more than these characters or bytes of 
 PAGE = 200  # events a query of the log
 BEHIND = 1_000  # who is further behind reloads instead of being replayed to
 GAP = 0.02  # seconds that a missing doorbell is waited for before the log is asked
-LIMIT = 2.0  # seconds for any call of the layer
 CHUNK = 512  # subscribers written to before the loop may do something else
 PAUSE = 0.2, 5.0  # seconds between attempts while the log fails: first and longest
 
@@ -55,6 +51,28 @@ class Reader(Protocol):
 
     async def drain(self) -> None:
         """Return when what was written has gone out."""
+
+
+class Log(Protocol):
+    """What is asked of the history."""
+
+    async def heads(self, names: Sequence[str]) -> tuple[str, Mapping[str, int]]:
+        """The epoch, and the last offset of each topic that has one."""
+
+    async def page(self, name: str, after: int, upto: int | None, limit: int) -> tuple[str, list[Event]]:
+        """The epoch, and the events after an offset, in order."""
+
+
+class Home(Protocol):
+    """The hub, as its feeds see it."""
+
+    log: Log
+    seat: str | None
+    delivered: int
+
+    async def join(self, group: str) -> str: ...
+    async def leave(self, group: str, seat: str) -> None: ...
+    def forget(self, feed: Feed) -> None: ...
 
 
 def group_of(name: str) -> str:
@@ -110,7 +128,7 @@ class Feed:
 
     durable = False
 
-    def __init__(self, hub: Hub, name: str) -> None:
+    def __init__(self, hub: Home, name: str) -> None:
         self.hub, self.name, self.group = hub, name, group_of(name)
         self.members: set[Subscription] = set()  # attached or replaying
         self.attached: set[Subscription] = set()
@@ -173,7 +191,7 @@ class Feed:
                 await self._joining
             if self.seat:
                 seat, self.seat = self.seat, None
-                await self._leave_group(seat)
+                await self.hub.leave(self.group, seat)
             if not self.members:  # nobody came meanwhile, and nobody can before the next line
                 self.hub.forget(self)
                 return
@@ -204,13 +222,10 @@ class Feed:
 
     async def _join(self) -> None:
         try:
-            async with asyncio.timeout(LIMIT):
-                seat = await self.hub.seated()
-                await self.hub.layer.group_add(self.group, seat)
+            self.seat = await self.hub.join(self.group)
         except Exception as error:  # tried again at the next sweep
             logger.warning("topic %s: its group cannot be joined yet: %r", self.name, error)
         else:
-            self.seat = seat
             self._joined()
         finally:
             self._joining = None
@@ -223,13 +238,6 @@ class Feed:
         if not self.opened.done():
             self.opened.set_result(None)
 
-    async def _leave_group(self, seat: str) -> None:
-        try:
-            async with asyncio.timeout(LIMIT):
-                await self.hub.layer.group_discard(self.group, seat)
-        except Exception as error:  # a ring for a topic that nobody reads is ignored
-            logger.warning("topic %s: its group cannot be left: %r", self.name, error)
-
 
 class DurableFeed(Feed):
     """A durable topic: delivers the log from `last` to `target`, from doorbells where they came, else by pages.
@@ -239,7 +247,7 @@ class DurableFeed(Feed):
 
     durable = True
 
-    def __init__(self, hub: Hub, name: str) -> None:
+    def __init__(self, hub: Home, name: str) -> None:
         self.last: int | None = None  # None until the log has been asked
         self.epoch = ""
         self.target = 0
@@ -406,6 +414,7 @@ class DurableFeed(Feed):
             self.target = max(self.target, events[-1].offset or 0)
             return
         self.target = asked  # announced, and not in the log: a false doorbell
+        self._held.clear()
         await self.look()
         if events and self.life == life:  # a hole: the log was trimmed below us
             self._reset(max(self.target, events[-1].offset or 0), self.epoch)
@@ -415,7 +424,7 @@ class DurableFeed(Feed):
         self._recent_size += sum(event.size for event in run)
         while len(self._recent) > RECENT or self._recent_size > RECENT_SIZE:
             self._recent_size -= self._recent.popleft().size
-        for offset in [offset for offset in self._held if offset <= run[-1].offset] if self._held else ():
+        for offset in [offset for offset in self._held if offset <= (self.last or 0)] if self._held else ():
             del self._held[offset]  # doubled doorbells
 
     def _move(self) -> None:

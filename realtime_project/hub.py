@@ -13,28 +13,23 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from .feeds import LIMIT, Content, DurableFeed, Event, Feed, Reader, Subscription, group_of
+from .feeds import Content, DurableFeed, Feed, Log, Reader, Subscription, group_of
 
 logger = logging.getLogger(__name__)
 
 SWEEP = 2.0  # seconds between two looks at the heads of all durable topics
+LIMIT = 2.0  # seconds for any call of the layer but `receive`
 OUTBOX = 100_000  # events that may wait for the layer
 
 
 class Layer(Protocol):
+    """What is used of a channel layer."""
+
     async def new_channel(self) -> str: ...
     async def receive(self, channel: str) -> dict[str, Any]: ...
     async def group_add(self, group: str, channel: str) -> None: ...
     async def group_discard(self, group: str, channel: str) -> None: ...
     async def group_send(self, group: str, message: dict[str, Any]) -> None: ...
-
-
-class Log(Protocol):
-    async def heads(self, names: Sequence[str]) -> tuple[str, Mapping[str, int]]:
-        """The epoch, and the last offset of each topic that has one."""
-
-    async def page(self, name: str, after: int, upto: int | None, limit: int) -> tuple[str, list[Event]]:
-        """The epoch, and the events after an offset, in order."""
 
 
 class PublishError(Exception):
@@ -86,7 +81,10 @@ class Hub:
         epoch: str | None = None,
         on_reset: Callable[[Subscription], None] | None = None,
     ) -> Subscription:
-        """A subscription that begins at `since` (durable topics), or now. The caller answers its client, then start()s it."""
+        """A subscription that begins at `since` (durable topics), or now.
+
+        The caller answers its client, then start()s the subscription; close() ends it.
+        """
         self.start()
         feed = self.feeds.get(name)
         if feed is None:
@@ -112,7 +110,7 @@ class Hub:
 
     # publishing -----------------------------------------------------------------------------------------------
     def publish(self, name: str, events: Iterable[Any], epoch: str | None = None) -> asyncio.Future[None]:
-        """Hand events to the layer: contents for a plain topic, [offset, content] pairs with their epoch for a durable one.
+        """Hand events to the layer: contents (plain topic), or (offset, content) pairs with their epoch (durable).
 
         The future ends when the layer has taken them, or with a PublishError. It need not be awaited.
         """
@@ -174,11 +172,22 @@ class Hub:
             self._spawn(self._sit())
             self._spawn(self._sweep())
 
-    async def seated(self) -> str:
-        """This process's seat, once there is one."""
-        while self.seat is None:
-            await self._seated.wait()
-        return self.seat
+    async def join(self, group: str) -> str:
+        """Add this process's seat, once there is one, to a group: the seat."""
+        async with asyncio.timeout(LIMIT):
+            while self.seat is None:
+                await self._seated.wait()
+            seat = self.seat
+            await self.layer.group_add(group, seat)
+        return seat
+
+    async def leave(self, group: str, seat: str) -> None:
+        """Take a seat out of a group."""
+        try:
+            async with asyncio.timeout(LIMIT):
+                await self.layer.group_discard(group, seat)
+        except Exception as error:  # what rings for a topic that nobody reads is ignored
+            logger.warning("a group cannot be left: %r", error)
 
     async def _sit(self) -> None:
         """A seat in a group of its own, through which it hears itself ring."""

@@ -12,8 +12,8 @@ import logging
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import transaction
@@ -23,9 +23,6 @@ from django.db.models.functions import Now
 from . import __version__, database
 from .models import Connection as ConnectionRow
 from .models import Server
-
-if TYPE_CHECKING:
-    from .connections import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +35,26 @@ COUNTED = ["messages_in", "messages_out", "bytes_in", "bytes_out"]
 
 class UnknownServer(LookupError):
     """No live server has this id."""
+
+
+class Connection(Protocol):
+    """What is kept of an open connection."""
+
+    id: str
+    channel_id: int
+    endpoint: str
+    path: str
+    mode: str
+    client_ip: str
+    client_port: int | None
+    origin: str | None
+    user: Any
+    subprotocol: str | None
+    connected_at: datetime
+    messages_in: int
+    messages_out: int
+    bytes_in: int
+    bytes_out: int
 
 
 # queries --------------------------------------------------------------------------------------------------------

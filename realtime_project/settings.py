@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import environ
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
@@ -20,7 +20,10 @@ env = environ.Env()
 mistakes: list[str] = []
 
 
-def read(name: str, cast: Callable[[str], Any], default: Any, wanted: str, valid: Callable[[Any], bool]) -> Any:
+T = TypeVar("T")
+
+
+def read(name: str, cast: Callable[[str], T | None], default: T, wanted: str, valid: Callable[[T], bool]) -> T:
     """The variable `name`, or `default`; what is not `wanted` is a mistake."""
     text = os.environ.get(name, "")
     if not text:
@@ -28,7 +31,7 @@ def read(name: str, cast: Callable[[str], Any], default: Any, wanted: str, valid
     try:
         value = cast(text)
     except ValueError:
-        value = None
+        value = None  # like any other wrong value
     if value is None or not valid(value):
         mistakes.append(f"{name} must be {wanted}, not {text!r}.")
         return default
@@ -209,6 +212,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("SECURE_COOKIES", not DEBUG)
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+SERVESTATIC_AUTOREFRESH = SERVESTATIC_USE_FINDERS = DEBUG  # in development, and in tests, which turn DEBUG off later
 if not DEBUG:
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -225,7 +229,7 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"daphne": {"level": "WARNING"}},
+    "loggers": {"daphne": {"level": "WARNING"}, "axes": {"level": "WARNING"}},
 }
 
 if mistakes:

@@ -22,8 +22,8 @@ from django.db import transaction
 
 from . import history
 from .commits import commits
-from .feeds import LIMIT, Content, Event, Subscription
-from .hub import Hub, Layer, PublishError
+from .feeds import Content, Event
+from .hub import LIMIT, Hub, Layer, PublishError
 
 logger = logging.getLogger(__name__)
 

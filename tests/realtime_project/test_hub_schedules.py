@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+from collections.abc import Sequence
 from unittest import mock
 
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 from realtime_project import feeds
 from realtime_project.feeds import Event, Subscription
 from realtime_project.hub import Hub
-
 from tests.realtime_project.virtual import World, run
 
 TOPIC = "chat.room:1"
@@ -38,7 +38,7 @@ class Client:
         self.base: int | None = None
         self.joining: asyncio.Task[None] | None = None
 
-    def write(self, events: list[Event]) -> None:
+    def write(self, events: Sequence[Event]) -> None:
         assert self.subscription and self.subscription.open, "written to after it left"
         self.got.extend(events)
 
@@ -86,7 +86,7 @@ async def play(script: list[tuple[str, int, float]], seed: int, trouble: float) 
             if bells and step == "append":
                 hub.publish(TOPIC, bells, "first")
         elif step == "lie":
-            hub.publish(TOPIC, [(len(world.contents) + 50, "a lie")], "first" if number % 2 else "another life")
+            hub.publish(TOPIC, [(len(world.contents) + 1_000, "a lie")], "first" if number % 2 else "another life")
         elif step == "join":
             # up to the very head: the client may know more than this process
             join(None if number == 0 else max(0, len(world.contents) - (number - 1) * 3))

@@ -17,14 +17,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._now
 
-    def _run_once(self) -> None:
+    def _run_once(self: Any) -> None:  # CPython's own, and not in its types
         while self._scheduled and self._scheduled[0]._cancelled:
             timer = heapq.heappop(self._scheduled)
             timer._scheduled = False
             self._timer_cancelled_count -= 1
         if not self._ready and self._scheduled:
             self._now = max(self._now, self._scheduled[0]._when)
-        super()._run_once()
+        asyncio.SelectorEventLoop._run_once(self)  # type: ignore[attr-defined]
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

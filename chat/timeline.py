@@ -1,0 +1,107 @@
+"""The reads of the chat: rooms as one person sees them, and pages of what was said. Nothing here writes.
+
+A page's `offset` and `epoch` are read before its rows: what happens meanwhile is then announced again, never missed.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import Count, Exists, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from realtime_project import history
+
+from .models import Membership, Message, Room, User
+
+ROOMS_LISTED = 500  # one's own rooms come first
+PAGE = 50  # messages
+LARGEST_PAGE = 100  # messages
+LAST_OFFSET = 2**63 - 1  # that the database can compare with
+
+
+def timestamp(moment: datetime) -> str:
+    """As in 2026-11-20T10:00:00.000Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def as_dict(
+    id: int, offset: int, author_id: int, author_name: str, text: str, html: str, created_at: datetime, client_id: str
+) -> dict[str, Any]:
+    """The one shape that a message has in JSON, in pages as in events."""
+    return {
+        "id": id,
+        "offset": offset,
+        "author": {"id": author_id, "name": author_name},
+        "text": text,
+        "html": html,
+        "created_at": timestamp(created_at),
+        "client_id": client_id,
+    }
+
+
+def message_as_dict(message: Message, author: User) -> dict[str, Any]:
+    """`author` is given, so that no query hides here."""
+    return as_dict(
+        id=message.pk,
+        offset=message.offset,
+        author_id=author.pk,
+        author_name=author.name,
+        text=message.text,
+        html=message.html,
+        created_at=message.created_at,
+        client_id=message.client_id,
+    )
+
+
+def page(room: Room, before: int | None = None, limit: int = PAGE) -> dict[str, Any]:
+    """The newest `limit` messages, oldest first, or the newest of those whose offset is less than `before`."""
+    epoch, heads = history.heads([room.topic_name])
+    messages = Message.objects.filter(room=room).select_related("author").order_by("-offset")
+    if before is not None:
+        messages = messages.filter(offset__lt=min(before, LAST_OFFSET))
+    newest = list(messages[: limit + 1])  # one more, to know whether there is more
+    return {
+        "room": room.slug,
+        "messages": [message_as_dict(message, message.author) for message in reversed(newest[:limit])],
+        "offset": heads.get(room.topic_name, 0),
+        "epoch": epoch,
+        "more": len(newest) > limit,
+    }
+
+
+def rooms_for(user: User, current: Room | None = None) -> list[dict[str, Any]]:
+    """Every room, by name, and how `user` stands to it: three queries, however many rooms there are.
+
+    Beyond ROOMS_LISTED rooms, the user's own come first; the `current` one is always there.
+    """
+    mine = Membership.objects.filter(room=OuterRef("pk"), user=user)
+    missed = Message.objects.filter(room=OuterRef("pk"), offset__gt=OuterRef("seen")).exclude(author=user)
+    rooms = Room.objects.annotate(
+        member=Exists(mine),
+        seen=Subquery(mine.values("read_offset")),  # NULL where the user is no member, and nothing is greater than that
+        people=_count(Membership.objects.filter(room=OuterRef("pk"))),
+        unread=_count(missed),
+    )
+    listed = list(rooms.order_by("-member", "name")[:ROOMS_LISTED])
+    if current and current not in listed:
+        listed.append(rooms.get(pk=current.pk))
+    _, heads = history.heads([room.topic_name for room in listed])
+    return [
+        {
+            "slug": room.slug,
+            "name": room.name,
+            "description": room.description,
+            "member": room.member,
+            "members": room.people,
+            "head": heads.get(room.topic_name, 0),
+            "read": room.seen or 0,
+            "unread": room.unread,
+        }
+        for room in sorted(listed, key=lambda room: (room.name.casefold(), room.pk))
+    ]
+
+
+def _count(rows: QuerySet[Any]) -> Coalesce:
+    """The number of `rows` that belong to the outer query's room."""
+    numbers = rows.order_by().values("room").annotate(number=Count("pk")).values("number")
+    return Coalesce(Subquery(numbers, output_field=IntegerField()), 0)
