@@ -20,7 +20,7 @@ from .forms import LineField
 from .models import Membership, Message, Room, User
 
 
-class Named(forms.ModelForm):
+class Named(forms.ModelForm):  # type: ignore[type-arg]
     """A person's form: the name is checked as on the site, and the username follows it."""
 
     name = LineField(max_length=40, widget=UnfoldAdminTextInputWidget)
@@ -33,11 +33,11 @@ class Named(forms.ModelForm):
         return name
 
 
-class PersonChangeForm(Named, UserChangeForm):
+class PersonChangeForm(Named, UserChangeForm):  # type: ignore[misc]
     pass
 
 
-class PersonCreationForm(Named, UserCreationForm):
+class PersonCreationForm(Named, UserCreationForm):  # type: ignore[misc]
     class Meta:
         model = User
         fields = ["name"]
@@ -57,7 +57,7 @@ class ReadOnly:
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     form = PersonChangeForm
     add_form = PersonCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -80,19 +80,20 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     pass
 
 
-class MembershipInline(ReadOnly, TabularInline):
+class MembershipInline(ReadOnly, TabularInline):  # type: ignore[misc]
     model = Membership
     fields = ["user", "joined_at", "read_offset"]
+    ordering = ["pk"]
     per_page = 20
     tab = True
 
 
 @admin.register(Room)
-class RoomAdmin(ModelAdmin):
+class RoomAdmin(ModelAdmin):  # type: ignore[misc]
     list_display = ["name", "slug", "description", "people", "created_by", "created_at"]
     search_fields = ["name", "slug", "description"]
     readonly_fields = ["slug", "created_by", "created_at"]
@@ -101,11 +102,12 @@ class RoomAdmin(ModelAdmin):
     inlines = [MembershipInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Room]:
-        return super().get_queryset(request).annotate(people=Count("memberships"))
+        rooms: QuerySet[Room] = super().get_queryset(request)
+        return rooms.annotate(people=Count("memberships"))
 
     @admin.display(description="members", ordering="people")
     def people(self, room: Any) -> int:
-        return room.people
+        return int(room.people)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -115,7 +117,7 @@ class RoomAdmin(ModelAdmin):
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnly, ModelAdmin):
+class MessageAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     list_display = ["created_at", "room", "author", "beginning"]
     list_select_related = ["room", "author"]
     search_fields = ["text", "author__name", "room__slug"]

@@ -26,6 +26,7 @@ BLANK = {  # letters and marks that show nothing either
 SKIN_TONES = set(map(chr, range(0x1F3FB, 0x1F400)))
 SLUG_STEM = 50  # characters, which leaves ten for a number
 TRIES = 5  # to find a slug that nobody takes at the same moment
+OWN = ["name", "username", "password", "is_guest"]  # what signing up changes; staff may change the rest meanwhile
 LONGEST_INPUT = 1000  # characters; normalising may make eighteen of one
 
 
@@ -84,7 +85,7 @@ class PersonForm(forms.Form):
         """False, and the form says why, where somebody else has the name."""
         try:
             with transaction.atomic():
-                self.person.save()
+                self.person.save(update_fields=OWN if self.person.pk else None)
         except IntegrityError:
             self.add_error("name", "That name is taken.")
             return False

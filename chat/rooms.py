@@ -94,10 +94,12 @@ def create(user_id: int, name: str, description: str, slug: str) -> Room:
 def join(user_id: int, slug: str) -> bool:
     """True if the user was no member before. Raises Room.DoesNotExist."""
     room = Room.objects.get(slug=slug)
-    _, created = Membership.objects.get_or_create(room=room, user_id=user_id)
-    if created:
-        _announce_member("added", room, user_id)
-    return created
+    [offset] = history.take([room.topic_name])  # locks the room: whoever else adds the same member waits
+    if Membership.objects.filter(room=room, user_id=user_id).exists():
+        return False
+    Membership.objects.create(room=room, user_id=user_id, read_offset=offset)  # what was said before is not unread
+    history.append([_member_entry("added", room, User.objects.get(pk=user_id), offset)])
+    return True
 
 
 @transaction.atomic
@@ -106,7 +108,8 @@ def leave(user_id: int, slug: str) -> bool:
     room = Room.objects.get(slug=slug)
     deleted, _ = Membership.objects.filter(room=room, user_id=user_id).delete()
     if deleted:
-        _announce_member("removed", room, user_id)
+        [offset] = history.take([room.topic_name])
+        history.append([_member_entry("removed", room, User.objects.get(pk=user_id), offset)])
     return bool(deleted)
 
 
@@ -153,10 +156,16 @@ def _store(posts: dict[Key, Post], rooms: dict[int, Room], authors: dict[int, Us
     pairs = dict.fromkeys((author, room) for room, author, _ in posts)
     members = _memberships(pairs)
     joining = [pair for pair in pairs if pair not in members]
-    Membership.objects.bulk_create(Membership(user_id=user, room_id=room) for user, room in joining)
     rendered = [text.render(each.text) for each in posts.values()]
     numbers = iter(history.take([room_topic(room) for _, room in joining] + [room_topic(room) for room, _, _ in posts]))
-    entries = [_member_entry("added", rooms[room], authors[user], next(numbers)) for user, room in joining]
+    joined = [
+        Membership(user_id=user, room_id=room, read_offset=offset)
+        for (user, room), offset in zip(joining, numbers, strict=False)
+    ]
+    Membership.objects.bulk_create(joined)
+    entries = [
+        _member_entry("added", rooms[member.room_id], authors[member.user_id], member.read_offset) for member in joined
+    ]
     now = timezone.now()
     messages = Message.objects.bulk_create(
         Message(
@@ -198,11 +207,6 @@ def _memberships(pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Memb
     users, rooms = (set(part) for part in zip(*wanted, strict=True))
     found = Membership.objects.filter(user__in=users, room__in=rooms)
     return {(member.user_id, member.room_id): member for member in found}
-
-
-def _announce_member(change: protocol.Change, room: Room, user_id: int) -> None:
-    [offset] = history.take([room.topic_name])
-    history.append([_member_entry(change, room, User.objects.get(pk=user_id), offset)])
 
 
 def _member_entry(change: protocol.Change, room: Room, user: User, offset: int) -> Entry:

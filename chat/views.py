@@ -130,7 +130,7 @@ class LogIn(LoginView):
 
 
 def locked(request: HttpRequest, *_: object) -> HttpResponse:
-    """After too many wrong passwords for one name from one address (settings.AXES_LOCKOUT_CALLABLE)."""
+    """After too many wrong passwords from one address (settings.AXES_LOCKOUT_CALLABLE)."""
     minutes = round(settings.AXES_COOLOFF_TIME * 60)
     detail = f"There were too many attempts to log in. Wait {minutes} minutes, then try again."
     return render(request, "chat/locked.html", {"detail": detail}, status=HTTPStatus.TOO_MANY_REQUESTS)

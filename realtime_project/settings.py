@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import environ
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.templatetags.static import static
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STATE_DIR = BASE_DIR / "var"  # what a development server keeps: ignored by git
@@ -174,10 +175,10 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "guest"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
-AXES_FAILURE_LIMIT = count("LOGIN_ATTEMPTS", 10)  # wrong passwords for a name from an address, then a pause
+AXES_FAILURE_LIMIT = count("LOGIN_ATTEMPTS", 20)  # wrong passwords from an address, whatever the names, then a pause
 AXES_COOLOFF_TIME = 0.25  # hours
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_PARAMETERS = ["ip_address"]  # by name too, and anybody could lock anybody out
+AXES_RESET_ON_SUCCESS = False  # else who has one account could try the others' passwords for ever
 AXES_VERBOSE = False
 AXES_CLIENT_IP_CALLABLE = "chat.views.address_of"
 AXES_LOCKOUT_CALLABLE = "chat.views.locked"
@@ -204,7 +205,12 @@ ADMIN_CONTENT_SECURITY_POLICY = {
     "script-src": [SELF, UNSAFE_INLINE, UNSAFE_EVAL],
     "style-src": [SELF, UNSAFE_INLINE],
 }
-UNFOLD = {"SITE_TITLE": "Harbour", "SITE_HEADER": "Harbour", "SITE_URL": "/"}
+UNFOLD = {
+    "SITE_TITLE": "Harbour",
+    "SITE_HEADER": "Harbour",
+    "SITE_URL": "/",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("chat/favicon.svg")}],
+}
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True

@@ -82,7 +82,7 @@ class Reader:
 
 async def until(fits: Callable[[], Any], patience: float = 30) -> None:
     async with asyncio.timeout(patience):
-        while not fits():
+        while not fits():  # noqa: ASYNC110  # what is waited for is in other processes
             await asyncio.sleep(0.02)
 
 

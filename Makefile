@@ -1,0 +1,69 @@
+# The whole life of the project in a few words: `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+PORT ?= 8000
+ARGS ?=
+BIN := .venv/bin
+INSTALLED := .venv/requirements.installed
+
+.PHONY: help run test check bench soak browser
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+run: $(INSTALLED) ## install, migrate, and serve http://localhost:8000 (PORT=9000 for another port)
+	@echo "Bringing the database up to date"
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@$(BIN)/python manage.py welcome
+	@exec $(BIN)/python manage.py runserver $(PORT)
+
+test: $(INSTALLED) browser ## every test but the soaks (ARGS="-k rooms" for some of them)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED) ## style, types, migrations and Django's own checks
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/python manage.py check
+
+bench: $(INSTALLED) ## measure against plain Channels and write docs/benchmarks.md (ARGS=--quick for a glance)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: $(INSTALLED) browser ## the long tests
+	@$(BIN)/python -m pytest -m soak -o faulthandler_timeout=0 $(ARGS)
+
+# Without --quiet pip names each package several times; one name each is progress enough.
+$(INSTALLED): requirements.txt | .venv
+	@echo "Installing requirements.txt"
+	@$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt \
+		| sed -nuE 's/^Collecting ([A-Za-z0-9._-]+).*/  \1/p'
+	@touch $@
+
+.venv:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "Python 3.11 or newer is needed. On Debian: apt-get update && apt-get install -y python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1)." \
+			"On Debian 12 or newer: apt-get update && apt-get install -y python3 python3-venv;" \
+			"with another Python: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "This Python cannot make a virtual environment. On Debian: apt-get update && apt-get install -y python3-venv" >&2; exit 1; }
+	@echo "Making the virtual environment .venv"
+	@$(PYTHON) -m venv .venv
+
+# The tests drive a real browser: the system's Chromium, installed where that is allowed.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null && exit 0; \
+	install="apt-get update && apt-get install -y --no-install-recommends chromium"; \
+	if [ "$$(id -u)" = 0 ]; then as=""; \
+	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then as="sudo"; \
+	else echo "The browser tests need Chromium. Install it with: sudo sh -c '$$install'" >&2; exit 1; fi; \
+	command -v apt-get >/dev/null || { echo "The browser tests need Chromium: install chromium or google-chrome." >&2; exit 1; }; \
+	echo "Installing Chromium for the browser tests"; \
+	$$as sh -c "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium" >/dev/null

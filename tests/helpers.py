@@ -1,0 +1,376 @@
+"""A real server in a process of its own, and the clients that talk to it.
+
+Nothing here imports the application: what a test learns, it learns from outside, over sockets, HTTP and the database.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as websocket
+from websockets.exceptions import ConnectionClosed
+
+PROJECT = Path(__file__).resolve().parent.parent
+TRACEBACK = "Traceback (most recent call last)"
+PATIENCE = 10.0  # seconds that anything may take on a busy machine before a test fails
+STOPPING = 15.0  # seconds a server gets to leave on SIGTERM before it is killed
+
+Frame = dict[str, Any]
+
+
+# Servers --------------------------------------------------------------------------------------------------------
+
+
+def environment(database: Path, **settings: object) -> dict[str, str]:
+    """All that a server's process is told. What the developer's shell has set is not handed on."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    told = {
+        "DEBUG": 1,
+        "SECRET_KEY": "of-the-tests-alone",
+        "DATABASE_URL": f"sqlite:///{database}",  # with the path's own slash: four
+        "REALTIME_DEMOS": 1,
+        "SERVER_LEASE": 2,
+        "GUESTS_PER_ADDRESS": 100_000,
+        "PYTHONUNBUFFERED": 1,
+        "PYTHONFAULTHANDLER": 1,
+    }
+    return kept | {name: str(value) for name, value in (told | settings).items()}
+
+
+def run(arguments: list[str], environment: dict[str, str], cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=environment, text=True, capture_output=True, timeout=120, check=False
+    )
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """All of `source`, what still stands in its write-ahead log included."""
+    reading, writing = sqlite3.connect(source), sqlite3.connect(target)
+    try:
+        reading.backup(writing)
+    finally:
+        writing.close()
+        reading.close()
+
+
+def make_template(folder: Path) -> Path:
+    """A migrated database with the demo rooms, for servers to start from."""
+    template = folder / "template.sqlite3"
+    for command in (["migrate", "--verbosity", "0"], ["welcome"]):
+        done = run(["manage.py", *command], environment(template))
+        assert done.returncode == 0, f"manage.py {command[0]}:\n{done.stdout}{done.stderr}"
+    return template
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """The application under Daphne on a port of its own, with its own database (or another server's, to share it)."""
+
+    application = "realtime_project.asgi:application"
+
+    def __init__(self, folder: Path, template: Path | None = None, database: Path | None = None, **settings: object):
+        self.folder = folder
+        self.database = database or folder / "db.sqlite3"
+        if template and not database:
+            copy_database(template, self.database)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = environment(self.database, **settings)
+        self.log_file = folder / "server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        limit = self.environment.get("WEBSOCKET_MAX_MESSAGE_SIZE", str(16 * 1024 * 1024))
+        daphne = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "-v", "0"]
+        limits = ["--websocket-max-message-size", limit, "--websocket-max-frame-size", limit]
+        return [sys.executable, *daphne, *limits, self.application]
+
+    def start(self) -> Self:
+        assert not self.running(), "already running"
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), cwd=PROJECT, env=self.environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + 30
+        while not self.answers():
+            assert self.running(), f"the server ended with {self.process.returncode}:\n{self.log()}"
+            assert time.monotonic() < deadline, f"the server did not answer:\n{self.log()}"
+            time.sleep(0.05)
+        return self
+
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        assert self.process, "never started"
+        return self.process.pid
+
+    def answers(self) -> bool:
+        """Whether HTTP is served; any status will do."""
+        try:
+            httpx.get(f"{self.url}/healthz", timeout=5, trust_env=False)
+        except httpx.TransportError:
+            return False
+        return True
+
+    def stop(self) -> int:
+        """SIGTERM, and what the process left with; a server that does not leave is killed."""
+        assert self.process, "never started"
+        if self.running():
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOPPING)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self.process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL: no handler runs, nothing is flushed."""
+        assert self.process, "never started"
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Another process on the same port and database."""
+        if self.running():
+            self.stop()
+        self.start()
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def ws(self, path: str) -> str:
+        return f"ws://127.0.0.1:{self.port}/{path.lstrip('/')}"
+
+    def manage(self, *arguments: str) -> str:
+        """What a management command prints, run on this server's database."""
+        done = run(["manage.py", *arguments], self.environment)
+        assert done.returncode == 0, f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}"
+        return done.stdout
+
+    def python(self, code: str) -> Any:
+        """Runs `code` with Django set up, on this server's database, in another process; what it prints, as JSON."""
+        prelude = "import os, json, django\nos.environ['DJANGO_SETTINGS_MODULE'] = 'realtime_project.settings'\n"
+        done = run(["-c", f"{prelude}django.setup()\n{textwrap.dedent(code)}"], self.environment)
+        assert done.returncode == 0, f"ended with {done.returncode}:\n{done.stderr}"
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+# WebSockets -----------------------------------------------------------------------------------------------------
+
+
+class Socket:
+    """A client's connection. What is not here is the `websockets` library's own: send, recv, ping, close_code, …"""
+
+    def __init__(self, connection: ClientConnection):
+        self.connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+    async def recv(self, timeout: float = PATIENCE) -> str | bytes:
+        try:
+            return await asyncio.wait_for(self.connection.recv(), timeout)
+        except TimeoutError:
+            raise AssertionError(f"nothing came within {timeout} s") from None
+
+    async def send_json(self, content: object) -> None:
+        await self.connection.send(json.dumps(content))
+
+    async def recv_json(self, timeout: float = PATIENCE) -> Any:
+        return json.loads(await self.recv(timeout))
+
+    async def silent(self, seconds: float = 0.3) -> None:
+        """Asserts that nothing comes for so long, and that the connection stays open."""
+        try:
+            came = await asyncio.wait_for(self.connection.recv(), seconds)
+        except TimeoutError:
+            return
+        raise AssertionError(f"expected silence, got {came!r}")
+
+    async def closed(self, timeout: float = PATIENCE) -> tuple[int | None, str | None]:
+        """Waits for the end; the code and the reason, skipping whatever came before it."""
+        async with asyncio.timeout(timeout):
+            try:
+                while True:
+                    await self.connection.recv()
+            except ConnectionClosed:
+                await self.connection.wait_closed()
+        return self.connection.close_code, self.connection.close_reason
+
+
+@asynccontextmanager
+async def connect(url: str, cookie: str | None = None, **options: Any) -> AsyncIterator[Socket]:
+    """A connection that is always closed. `options` go to websockets' connect: origin, subprotocols, max_size, …"""
+    headers = dict(options.pop("additional_headers", {}))
+    if cookie:
+        headers["Cookie"] = cookie
+    defaults = {"proxy": None, "open_timeout": PATIENCE, "close_timeout": 2, "max_size": None}
+    async with websocket(url, additional_headers=headers, **(defaults | options)) as connection:
+        yield Socket(connection)
+
+
+# People ---------------------------------------------------------------------------------------------------------
+
+
+def guest(server: Server, name: str | None = None) -> str:
+    """Enters as a guest over HTTP; the Cookie header that a browser would then send."""
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=PATIENCE) as browser:
+        browser.get("/accounts/guest/").raise_for_status()
+        submit(browser, "/accounts/guest/", name=name or unique("guest"))
+        return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+
+
+def create_room(server: Server, cookie: str, name: str | None = None) -> str:
+    """Opens a room as the person with this cookie; its slug."""
+    with httpx.Client(base_url=server.url, cookies=cookies(cookie), trust_env=False, timeout=PATIENCE) as browser:
+        return submit(browser, "/rooms/", name=name or unique("room")).strip("/").rpartition("/")[2]
+
+
+def submit(browser: httpx.Client, path: str, **form: str) -> str:
+    """Posts a form as its page would, and returns where that leads."""
+    answer = browser.post(path, data={**form, "csrfmiddlewaretoken": browser.cookies["csrftoken"]})
+    assert answer.is_redirect, f"{path} refused {form}: {answer.status_code}\n{answer.text}"
+    return answer.headers["Location"]
+
+
+def cookies(header: str) -> dict[str, str]:
+    """A Cookie header → its names and values."""
+    return dict(pair.split("=", 1) for pair in header.split("; "))
+
+
+def unique(word: str) -> str:
+    """A name that no other test uses."""
+    return f"{word}-{uuid.uuid4().hex[:8]}"
+
+
+class Refused(Exception):
+    """A command was answered with an error; `reply` is all of it."""
+
+    def __init__(self, reply: Frame):
+        super().__init__(f"{reply.get('code')}: {reply.get('detail')}")
+        self.reply = reply
+        self.code = reply.get("code")
+
+
+def is_event(frame: Frame, room: str) -> bool:
+    """Whether this is an entry of the room's log; an ack has an offset too."""
+    return frame["type"] != "ack" and frame.get("room") == room and "offset" in frame
+
+
+class ChatClient:
+    """One person on `ws/chat/`. Every frame that came is in `frames`, in order; waiting looks there first."""
+
+    def __init__(self, server: Server, cookie: str, **options: Any):
+        self._connecting = connect(server.ws("ws/chat/"), cookie, max_queue=None, **options)
+        self.frames: list[Frame] = []
+        self._came = asyncio.Condition()
+        self._ended = False
+        self._bases: dict[str, int] = {}  # room → the offset after which the first event is due
+
+    async def __aenter__(self) -> Self:
+        self.socket = await self._connecting.__aenter__()
+        self._reader = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connecting.__aexit__(kind, error, trace)
+        await self._reader
+
+    async def _read(self) -> None:
+        try:
+            async for frame in self.socket.connection:
+                async with self._came:
+                    self.frames.append(json.loads(frame))
+                    self._came.notify_all()
+        except ConnectionClosed:
+            pass
+        finally:
+            async with self._came:
+                self._ended = True
+                self._came.notify_all()
+
+    async def send(self, **command: Any) -> None:
+        await self.socket.send_json(command)
+
+    async def frame(self, fits: Callable[[Frame], object], timeout: float = PATIENCE, after: int = 0) -> Frame:
+        """The first frame that fits, already here (but for the first `after`) or still to come."""
+        seen = after
+        try:
+            async with asyncio.timeout(timeout), self._came:
+                while True:
+                    for frame in self.frames[seen:]:
+                        if fits(frame):
+                            return frame
+                    seen = len(self.frames)
+                    assert not self._ended, f"closed with {self.socket.close_code}; last: {self.frames[-3:]}"
+                    await self._came.wait()
+        except TimeoutError:
+            raise AssertionError(f"not within {timeout} s; {seen} frames came, last: {self.frames[-3:]}") from None
+
+    async def command(self, timeout: float = PATIENCE, **command: Any) -> Frame:
+        """Sends a command and returns its reply, or raises Refused."""
+        command.setdefault("id", unique("c"))
+        known = len(self.frames)
+        await self.send(**command)
+        reply = await self.frame(lambda frame: frame.get("id") == command["id"], timeout, after=known)
+        if reply["type"] == "error":
+            raise Refused(reply)
+        return reply
+
+    async def subscribe(self, room: str, since: int | None = None, epoch: str | None = None) -> Frame:
+        reply = await self.command(type="subscribe", room=room, since=since, epoch=epoch)
+        self._bases[room] = since if since is not None and reply["recovered"] else reply["head"]
+        return reply
+
+    async def post(self, room: str, text: str, id: str | None = None, timeout: float = PATIENCE) -> Frame:
+        """Posts and waits for the ack."""
+        return await self.command(type="post", room=room, id=id or unique("c"), text=text, timeout=timeout)
+
+    def events(self, room: str) -> list[Frame]:
+        """What came with an offset, in the order it came."""
+        return [frame for frame in self.frames if is_event(frame, room)]
+
+    def texts(self, room: str) -> list[str]:
+        return [event["message"]["text"] for event in self.events(room) if event["type"] == "message.created"]
+
+    async def heard(self, room: str, offset: int, timeout: float = PATIENCE) -> None:
+        """Waits for the event with this offset."""
+        await self.frame(lambda frame: is_event(frame, room) and frame["offset"] == offset, timeout)
+
+    def since(self, room: str) -> int:
+        """The last offset held: what this client would resume with."""
+        return max([self._bases[room], *(event["offset"] for event in self.events(room))])
+
+    def assert_whole(self, room: str) -> None:
+        """Every event since the subscription came once, in order, without a hole."""
+        offsets = [event["offset"] for event in self.events(room)]
+        first = self._bases[room] + 1
+        assert offsets == list(range(first, first + len(offsets))), f"from {first}: {offsets}"

@@ -1,0 +1,83 @@
+"""A server that is set up wrongly says so in one line for each mistake, and does not start."""
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import PROJECT, run
+
+SETTINGS = "import realtime_project.settings as settings; print(settings.DEBUG, settings.SECRET_KEY)"
+NUMBERS = sorted(
+    line.split('"')[1]
+    for line in (PROJECT / "realtime_project" / "settings.py").read_text().splitlines()
+    if "= count(" in line or "= seconds(" in line
+)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """The settings in a checkout of their own, so that the secret key is made there."""
+    tree = tmp_path / "checkout"
+    shutil.copytree(
+        PROJECT / "realtime_project", tree / "realtime_project", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return tree
+
+
+def environment(**settings: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"} | settings
+
+
+def test_nothing_set_is_a_development_server(tree: Path) -> None:
+    started = run(["-c", SETTINGS], environment(), cwd=tree)
+    assert started.returncode == 0, started.stderr
+    assert started.stdout.startswith("True ")
+
+
+def test_the_secret_key_is_made_once_and_only_its_owner_reads_it(tree: Path) -> None:
+    first, second = (run(["-c", SETTINGS], environment(), cwd=tree).stdout for _ in range(2))
+    assert first == second
+    assert len(first.split()[1]) >= 50
+    key = tree / "var" / "secret_key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert key.read_text() == first.split()[1]
+
+
+def test_production_says_what_it_must_be_told(tree: Path) -> None:
+    refused = run(["-c", SETTINGS], environment(DEBUG="0"), cwd=tree)
+    assert refused.returncode != 0
+    assert "Traceback" not in refused.stderr
+    lines = refused.stderr.strip().splitlines()
+    for name in ("SECRET_KEY", "ALLOWED_HOSTS", "ALLOWED_ORIGINS"):
+        assert [line for line in lines if line.startswith(f"{name} must be set when DEBUG=0")], refused.stderr
+    assert len(lines) == 3
+    assert not (tree / "var").exists(), "production keeps nothing in the checkout"
+
+
+def test_production_starts_when_told(tree: Path) -> None:
+    told = environment(
+        DEBUG="0", SECRET_KEY="s" * 50, ALLOWED_HOSTS="chat.example.org", ALLOWED_ORIGINS="https://chat.example.org"
+    )
+    started = run(["-c", SETTINGS], told, cwd=tree)
+    assert started.returncode == 0, started.stderr
+    assert started.stdout.startswith("False ")
+
+
+@pytest.mark.parametrize("value", ["-1", "many", "nan", "1e999"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_h48_a_wrong_number_is_one_clear_line(tree: Path, name: str, value: str) -> None:
+    refused = run(["-c", SETTINGS], environment(**{name: value}), cwd=tree)
+    assert refused.returncode != 0
+    lines = refused.stderr.strip().splitlines()
+    assert len(lines) == 1, refused.stderr
+    assert lines[0].startswith(f"{name} must be a ")
+    assert repr(value) in lines[0]
+
+
+def test_h48_several_mistakes_are_a_line_each(tree: Path) -> None:
+    wrong = environment(WEBSOCKET_MAX_MESSAGE_SIZE="0", SERVER_LEASE="0", DEBUG="perhaps")
+    lines = run(["-c", SETTINGS], wrong, cwd=tree).stderr.strip().splitlines()
+    assert sorted(line.split()[0] for line in lines) == ["DEBUG", "SERVER_LEASE", "WEBSOCKET_MAX_MESSAGE_SIZE"]
