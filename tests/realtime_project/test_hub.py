@@ -1,0 +1,260 @@
+"""The hub, one rule a test, on virtual time with a layer and a log that can be broken."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from realtime_project import feeds
+from realtime_project.feeds import Event, Subscription
+from realtime_project.hub import LIMIT, SWEEP, Hub, PublishError
+from tests.realtime_project.virtual import World, run
+
+ROOM = "chat.room:1"
+
+
+class Reader:
+    def __init__(self) -> None:
+        self.got: list[Event] = []
+
+    def write(self, events: Sequence[Event]) -> None:
+        self.got.extend(events)
+
+    async def drain(self) -> None:
+        pass
+
+    @property
+    def contents(self) -> list[Any]:
+        return [event.content for event in self.got]
+
+
+class Readers:
+    """A world, a hub, and as many readers as a test wants."""
+
+    def __init__(self) -> None:
+        self.world = World(random.Random(1))
+        self.layers = 0
+        self.hub = Hub(self.make_layer, self.world)
+
+    def make_layer(self) -> World:
+        self.layers += 1
+        if self.layers > 1:  # a new layer object has connections of its own
+            self.world.deaf = self.world.silent = False
+            self.world.groups.clear()
+        return self.world
+
+    async def reader(self, durable: bool = True, **options: Any) -> tuple[Reader, Subscription]:
+        reader = Reader()
+        subscription = await self.hub.subscribe(ROOM if durable else "plain", reader, durable=durable, **options)
+        subscription.start()
+        return reader, subscription
+
+
+def test_what_is_published_in_one_turn_is_one_send_a_topic() -> None:
+    async def play() -> None:
+        it = Readers()
+        one, _ = await it.reader(durable=False)
+        for number in range(50):
+            it.hub.publish("plain", [str(number)])
+        it.hub.publish("other", ["x"])
+        await asyncio.sleep(1)
+        bells = [message for _, message in it.world.sent if message["type"] == "bell"]
+        assert [(bell["topic"], len(bell["events"])) for bell in bells] == [("plain", 50), ("other", 1)]
+        assert one.contents == [str(number) for number in range(50)]
+
+    run(play())
+
+
+def test_what_is_published_while_a_send_is_under_way_goes_together() -> None:
+    async def play() -> None:
+        it = Readers()
+        await it.reader(durable=False)
+        it.world.nap = lambda: asyncio.sleep(0.01)  # type: ignore[method-assign]
+        first = it.hub.publish("plain", ["1"])
+        await asyncio.sleep(0.005)
+        it.hub.publish("plain", ["2"])
+        second = it.hub.publish("plain", ["3"])
+        await first
+        await second
+        assert it.hub.sends == 2
+
+    run(play())
+
+
+def test_an_event_is_made_once_for_all_its_subscribers() -> None:
+    async def play() -> None:
+        it = Readers()
+        readers = [(await it.reader(durable=False))[0] for _ in range(3)]
+        it.hub.publish("plain", ["same"])
+        await asyncio.sleep(1)
+        assert len({id(event.message) for reader in readers for event in reader.got}) == 1
+
+    run(play())
+
+
+def test_one_reader_that_fails_costs_the_others_nothing() -> None:
+    class Broken(Reader):
+        def write(self, events: Sequence[Event]) -> None:
+            raise RuntimeError("broken")
+
+    async def play() -> None:
+        it = Readers()
+        good, _ = await it.reader()
+        broken = await it.hub.subscribe(ROOM, Broken(), durable=True)
+        broken.start()
+        other, _ = await it.reader()
+        it.hub.publish(ROOM, it.world.append(3), "first")
+        await asyncio.sleep(1)
+        assert good.contents == other.contents == ["event 1", "event 2", "event 3"]
+        assert not broken.open
+
+    run(play())
+
+
+def test_without_a_layer_durable_topics_live_by_the_sweep() -> None:
+    async def play() -> None:
+        it = Readers()
+        it.world.broken = True
+        reader, _ = await it.reader()
+        it.world.append(2)
+        await asyncio.sleep(SWEEP + 1)
+        assert reader.contents == ["event 1", "event 2"]
+
+    run(play())
+
+
+def test_when_the_layer_returns_so_do_plain_topics() -> None:
+    async def play() -> None:
+        it = Readers()
+        it.world.broken = True
+        reader, _ = await it.reader(durable=False)  # joins as soon as it can
+        it.world.broken = False
+        await asyncio.sleep(3 * SWEEP)
+        it.hub.publish("plain", ["back"])
+        await asyncio.sleep(1)
+        assert reader.contents == ["back"]
+
+    run(play())
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_deaf_seat_is_replaced_with_a_new_layer_object(silent: bool) -> None:
+    async def play() -> None:
+        it = Readers()
+        reader, _ = await it.reader(durable=False)
+        await asyncio.sleep(2 * SWEEP)
+        assert it.hub.reseats == 0
+        it.world.deaf, it.world.silent = True, silent
+        await asyncio.sleep(3 * SWEEP)
+        assert it.layers == 2
+        assert it.hub.seat == "seat-2"
+        it.hub.publish("plain", ["heard again"])
+        await asyncio.sleep(1)
+        assert reader.contents == ["heard again"]
+
+    run(play())
+
+
+def test_a_layer_that_does_not_answer_fails_the_publisher_within_its_limit() -> None:
+    async def play() -> None:
+        it = Readers()
+        it.world.silent = True
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(PublishError, match="did not take the message"):
+            await it.hub.publish("plain", ["x"])
+        assert asyncio.get_running_loop().time() - began <= LIMIT + 0.1
+
+    run(play())
+
+
+def test_what_waits_for_the_layer_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime_project.hub.OUTBOX", 100)
+
+    async def play() -> None:
+        it = Readers()
+        it.hub.publish("plain", ["x"] * 100)
+        with pytest.raises(PublishError, match="100 messages already wait"):
+            it.hub.publish("plain", ["one more"])
+        await asyncio.sleep(1)
+        await it.hub.publish("plain", ["room again"])
+
+    run(play())
+
+
+def test_another_life_of_the_log_tells_every_member_to_reload() -> None:
+    async def play() -> None:
+        it = Readers()
+        it.world.append(10)
+        resets: list[tuple[int, str, bool]] = []
+
+        def note(subscription: Subscription) -> None:
+            resets.append((subscription.head, subscription.epoch, subscription.recovered))
+
+        reader, _ = await it.reader(on_reset=note)
+        it.world.contents, it.world.epoch = it.world.contents[:4], "second"  # a backup was restored
+        await asyncio.sleep(SWEEP + 1)
+        assert resets == [(4, "second", False)]
+        it.hub.publish(ROOM, it.world.append(1), "second")
+        await asyncio.sleep(1)
+        assert [event.offset for event in reader.got] == [5]
+
+    run(play())
+
+
+def test_a_backup_that_has_grown_past_us_unseen_is_noticed_all_the_same() -> None:
+    async def play() -> None:
+        it = Readers()
+        it.world.append(3)
+        resets: list[Subscription] = []
+        reader, _ = await it.reader(on_reset=resets.append)
+        it.world.contents, it.world.epoch = ["another past"] * 5, "second"
+        it.hub.publish(ROOM, [(5, "another past")], "second")
+        await asyncio.sleep(1)
+        assert len(resets) == 1
+        assert reader.got == []
+
+    run(play())
+
+
+def test_a_topic_is_durable_or_plain_but_not_both() -> None:
+    async def play() -> None:
+        it = Readers()
+        await it.reader(durable=False)
+        with pytest.raises(ValueError, match="is plain, and was subscribed to as the other"):
+            await it.hub.subscribe("plain", Reader(), durable=True)
+
+    run(play())
+
+
+def test_a_large_delivery_lets_the_loop_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "CHUNK", 10)
+
+    async def play() -> None:
+        it = Readers()
+        readers = [(await it.reader(durable=False))[0] for _ in range(100)]
+        it.world.nap = lambda: asyncio.sleep(0)  # type: ignore[method-assign]
+        it.hub.publish("plain", ["x"])
+        async with asyncio.timeout(1):
+            while not any(reader.got for reader in readers):
+                await asyncio.sleep(0)
+        assert sum(bool(reader.got) for reader in readers) == 10
+        await asyncio.sleep(1)
+        assert all(reader.contents == ["x"] for reader in readers)
+
+    run(play())
+
+
+def test_a_thousand_joins_and_leaves_leave_nothing_behind() -> None:
+    async def play() -> None:
+        it = Readers()
+        for number in range(1_000):
+            _, subscription = await it.reader(durable=bool(number % 2))
+            subscription.close()
+        await asyncio.sleep(5)
+        assert it.hub.feeds == {}
+        assert {group for group, seats in it.world.groups.items() if seats} == {it.hub._ring_group}
+        assert len(asyncio.all_tasks()) <= 4  # this one, the seat's reader, the sweep, a ring
+
+    run(play())
