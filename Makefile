@@ -38,11 +38,12 @@ bench: $(INSTALLED) ## measure against plain Channels and write docs/benchmarks.
 soak: $(INSTALLED) browser ## the long tests
 	@$(BIN)/python -m pytest -m soak -o faulthandler_timeout=0 $(ARGS)
 
-# Without --quiet pip names each package several times; one name each is progress enough.
+# pip says several lines a package; a name each is progress enough.
 $(INSTALLED): requirements.txt | .venv
 	@echo "Installing requirements.txt"
 	@$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt \
-		| sed -nuE 's/^Collecting ([A-Za-z0-9._-]+).*/  \1/p'
+		| { while read -r word name _; do \
+			if [ "$$word" = Collecting ]; then printf ' %s' "$${name%%[!A-Za-z0-9._-]*}"; fi; done; echo; }
 	@touch $@
 
 .venv:
@@ -60,10 +61,10 @@ $(INSTALLED): requirements.txt | .venv
 # The tests drive a real browser: the system's Chromium, installed where that is allowed.
 browser:
 	@command -v chromium chromium-browser google-chrome >/dev/null && exit 0; \
+	command -v apt-get >/dev/null || { echo "The browser tests need Chromium: install chromium or google-chrome." >&2; exit 1; }; \
 	install="apt-get update && apt-get install -y --no-install-recommends chromium"; \
 	if [ "$$(id -u)" = 0 ]; then as=""; \
 	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then as="sudo"; \
 	else echo "The browser tests need Chromium. Install it with: sudo sh -c '$$install'" >&2; exit 1; fi; \
-	command -v apt-get >/dev/null || { echo "The browser tests need Chromium: install chromium or google-chrome." >&2; exit 1; }; \
 	echo "Installing Chromium for the browser tests"; \
-	$$as sh -c "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium" >/dev/null
+	$$as sh -c "export DEBIAN_FRONTEND=noninteractive; $$install" >/dev/null

@@ -209,6 +209,7 @@ class ChatConsumer(Consumer):
             self.room_to_post.clear()
             await self.room_to_post.wait()
         self.unacknowledged += 1
+        self.typed_at = 0.0  # who goes on writing is seen to
         post = rooms.Post(self.user.pk, command.room, command.id, command.text)
         commits().write(rooms.post, post).add_done_callback(lambda done: self._posted(command, done))
 

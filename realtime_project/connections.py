@@ -28,6 +28,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 TOO_BIG, FAILED, SLOW = 1009, 1011, 1013  # close codes, RFC 6455 section 7.4.1 and its registry
 
+CHUNK = 256  # connections written to before the loop may do something else
+
 _numbers = itertools.count()
 
 
@@ -48,6 +50,8 @@ class Connection:
         self.accepted = self.closed = False
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
         self._send = send
+        # Daphne's `send` only hands over: one task can write for all. Elsewhere one slow reader would hold the others.
+        self._never_waits = type(getattr(getattr(send, "func", None), "__self__", None)).__module__ == "daphne.server"
         self._out: list[dict[str, Any]] = []
         self._waiting = 0  # characters or bytes in _out
         self._writer: asyncio.Task[None] | None = None
@@ -69,7 +73,7 @@ class Connection:
         self.messages_out += len(events)
         self.bytes_out += size
         if self._writer is None:
-            self._writer = asyncio.create_task(self._flush())
+            self._start_writing()
 
     async def drain(self) -> None:
         """Return when what was written has gone to the server."""
@@ -86,12 +90,15 @@ class Connection:
             self.closed = True
             self._out.append({"type": "websocket.close", "code": code, "reason": reason})
             if self._writer is None:
-                self._writer = asyncio.create_task(self._flush())
+                self._start_writing()
+
+    def _start_writing(self) -> None:
+        self._writer = flusher.add(self) if self._never_waits else asyncio.create_task(self.flush())
 
     async def fail(self) -> bool:
         """Close with 1011, at once; False where the server cannot."""
         self._out.clear()
-        if self._writer:
+        if self._writer and not self._never_waits:
             self._writer.cancel()
         if self.closed or not self.accepted:
             return self.closed
@@ -102,7 +109,7 @@ class Connection:
             return False
         return True
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
         try:
             while self._out:
                 out, self._out = self._out, []
@@ -156,6 +163,31 @@ class Connection:
         if size * 4 <= limit or isinstance(content, bytes):
             return size <= limit
         return len(content.encode()) <= limit
+
+
+class Flusher:
+    """Writes for the connections whose server never makes it wait: one task instead of one each."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Connection] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, connection: Connection) -> asyncio.Task[None]:
+        self._waiting.append(connection)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        return self._task
+
+    async def _run(self) -> None:
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for index, connection in enumerate(waiting, 1):
+                await connection.flush()
+                if index % CHUNK == 0:
+                    await asyncio.sleep(0)
+
+
+flusher = Flusher()
 
 
 def door(app: App, endpoint: str) -> App:

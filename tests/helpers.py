@@ -6,7 +6,6 @@ Nothing here imports the application: what a test learns, it learns from outside
 import asyncio
 import json
 import os
-import shutil
 import signal
 import socket
 import sqlite3
@@ -176,9 +175,6 @@ class Server:
         done = run(["-c", f"{prelude}django.setup()\n{textwrap.dedent(code)}"], self.environment)
         assert done.returncode == 0, f"ended with {done.returncode}:\n{done.stderr}"
         return json.loads(done.stdout) if done.stdout.strip() else None
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 # WebSockets -----------------------------------------------------------------------------------------------------

@@ -70,19 +70,19 @@ class Reader:
             except (OSError, ConnectionClosed, InvalidHandshake, EOFError):
                 await asyncio.sleep(0.05)
 
-    def take(self, text: str) -> None:
+    def take(self, text: str | bytes) -> None:
         frame = json.loads(text)
         if frame["type"] == "subscribed":
             assert frame["recovered"], frame
             self.epoch = frame["epoch"]
         else:
-            self.frames.append((frame["offset"], text))
+            self.frames.append((frame["offset"], str(text)))
             self.last = frame["offset"]
 
 
 async def until(fits: Callable[[], Any], patience: float = 30) -> None:
     async with asyncio.timeout(patience):
-        while not fits():  # noqa: ASYNC110  # what is waited for is in other processes
+        while not fits():  # what is waited for is in other processes
             await asyncio.sleep(0.02)
 
 
@@ -90,7 +90,8 @@ async def test_six_kills_while_four_post_and_four_read(start_server: Callable[..
     server = start_server(WEBSOCKET_RATE=0)
     posters = [Poster(server, guest(server), f"poster{number}") for number in range(4)]
     readers = [Reader(server, guest(server)) for _ in range(4)]
-    running = [asyncio.create_task(each.run()) for each in (*posters, *readers)]
+    running = [asyncio.create_task(poster.run()) for poster in posters]
+    running += [asyncio.create_task(reader.run()) for reader in readers]
     for _ in range(KILLS):
         posted = sum(len(poster.acknowledged) for poster in posters)
         await until(lambda: sum(len(poster.acknowledged) for poster in posters) >= posted + 40)  # noqa: B023

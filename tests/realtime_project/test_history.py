@@ -27,7 +27,7 @@ def test_numbers_begin_at_one_and_have_no_holes() -> None:
 
 
 def test_text_and_bytes_keep_their_kind() -> None:
-    contents = ["", "a\0b", "żółw", b"", b"\x00\xff"]
+    contents: list[str | bytes] = ["", "a\0b", "żółw", b"", b"\x00\xff"]
     with transaction.atomic():
         history.publish([("kinds", content) for content in contents])
     assert [content for _, content in log("kinds")] == contents

@@ -4,8 +4,8 @@ import secrets
 from itertools import chain, count
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.urls import reverse
 
 from chat import rooms
 from chat.models import Room, User
@@ -37,8 +37,7 @@ class Command(BaseCommand):
         name = next(name for name in names if not User.objects.filter(username=name).exists())
         password = secrets.token_urlsafe(PASSWORD_BYTES)
         person = User.objects.create_superuser(name, password=password)
-        site = (settings.ALLOWED_ORIGINS or ["http://localhost:8000"])[0]
-        self.stdout.write(f"\n  The administration is at {site}/admin/")
+        self.stdout.write(f"\n  Staff log in at {reverse('admin:index')}")
         self.stdout.write(f"      name      {name}")
         self.stdout.write(f"      password  {password}")
         self.stdout.write("  This password is shown only now. Keep it, or change it there.\n\n")
