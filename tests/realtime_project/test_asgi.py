@@ -14,7 +14,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect as sync_connect
 
-from tests.helpers import Server, connect
+from tests.helpers import PROJECT, Server, connect, free_port
 
 
 async def test_h01_a_raw_asgi_application_mounts_unmodified(server: Server) -> None:
@@ -220,3 +220,33 @@ def shake(server: Server, headers: dict[str, str], path: str = "/ws/asgi/echo/")
         while b"\r\n" not in answer and time.monotonic() < deadline:
             answer += connection.recv(1000)
     return int(answer.split()[1])
+
+
+@pytest.mark.parametrize("bad", ["not json", "[]", '"text"', "[" * 5_000])
+async def test_bad_input_in_a_subprotocol_is_answered_and_leaves_the_socket_open(server: Server, bad: str) -> None:
+    async with connect(server.ws("ws/subprotocols/"), subprotocols=["graphql-ws"]) as socket:
+        await socket.send(bad)
+        assert (await socket.recv_json())["code"] == "invalid_message"
+        await socket.send('{"type":"ping"}')
+        assert await socket.recv_json() == {"type": "pong"}
+
+
+async def test_a_command_warns_loudly_when_debug_can_be_reached_from_elsewhere(server: Server) -> None:
+    for address, warned in (("0.0.0.0", True), ("127.0.0.1", False)):
+        arguments = ["manage.py", "runserver", "--noreload", f"{address}:{free_port()}"]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *arguments,
+            env=server.environment,
+            cwd=PROJECT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        assert process.stdout
+        heard = b""
+        async with asyncio.timeout(30):
+            while b"Quit the server" not in heard:
+                heard += await process.stdout.read(1000)
+        process.terminate()
+        await process.communicate()
+        assert (b"DEBUG is on and the server listens on 0.0.0.0" in heard) is warned
