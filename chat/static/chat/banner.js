@@ -1,0 +1,65 @@
+// One quiet sentence about the connection, when there is something to say. The countdown is for eyes only: read out
+// every second it would be an alarm.
+
+import { h, plural } from "harbour/dom";
+
+const GRACE = 600; // ms without a connection before it is worth a sentence
+const RELIEF = 1_800; // ms for which "Connected again" stands
+
+export class Banner {
+  #element;
+  #connection;
+  #said = null;
+  #lostAt = Date.now();
+  #everOpen = false;
+  #tick = 0;
+
+  constructor(element, connection) {
+    this.#element = element;
+    this.#connection = connection;
+    connection.addEventListener("state", () => this.#changed());
+    addEventListener("online", () => this.#say());
+    addEventListener("offline", () => this.#say());
+    this.#changed();
+  }
+
+  #changed() {
+    clearTimeout(this.#tick);
+    if (this.#connection.isOpen) {
+      this.#everOpen = true;
+      this.#lostAt = 0;
+      if (!this.#said) return;
+      this.#show("back", "Connected again.");
+      this.#tick = setTimeout(() => this.#show(null), RELIEF);
+      return;
+    }
+    this.#lostAt ||= Date.now();
+    this.#say();
+  }
+
+  /** Says what holds now, and looks again while time is part of it. */
+  #say() {
+    clearTimeout(this.#tick);
+    const { state, retryAt } = this.#connection;
+    if (state === "open") return;
+    if (state === "stopped") return this.#show("stopped", "This connection was closed by somebody who looks after this place. What you write is kept.", "", "Connect again");
+    this.#tick = setTimeout(() => this.#say(), 250);
+    if (Date.now() - this.#lostAt < GRACE) return;
+    const seconds = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
+    const next = state === "waiting" ? `Trying again in ${plural(seconds, "second", "seconds")}…` : "Trying now…";
+    if (!this.#everOpen && state === "connecting") this.#show("first", "Connecting… What you write is kept.");
+    else if (!navigator.onLine) this.#show("offline", "You are offline. Your messages are kept.", next, "Try now");
+    else this.#show("lost", "Connection lost. Your messages are kept.", next, "Try now");
+  }
+
+  #show(kind, sentence, countdown = "", action = null) {
+    if (this.#said !== kind) {
+      this.#said = kind;
+      this.#element.dataset.kind = kind ?? "";
+      this.#element.replaceChildren(...(kind ? [h("p", {}, sentence, " ", h("span", { class: "countdown", "aria-hidden": "true" }))] : []));
+      if (action) this.#element.append(h("button", { type: "button", onclick: () => this.#connection.retryNow() }, action));
+    }
+    const count = this.#element.querySelector(".countdown");
+    if (count && count.textContent !== countdown) count.textContent = countdown;
+  }
+}

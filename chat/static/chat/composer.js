@@ -1,0 +1,82 @@
+// Where one writes. Enter sends, Shift-Enter is a new line, and Enter that ends an input method's composition is
+// neither. What is begun in a room waits there as a draft. Nothing longer than the server takes leaves here.
+
+import { byId, plural } from "harbour/dom";
+import { recall, remember } from "harbour/storage";
+
+const LONGEST = 4_000; // characters, as the server counts them: code points
+const COUNT_FROM = 3_600; // characters: from here on one is told how many are left
+const TALLEST = 0.4; // of the window's height
+
+export class Composer extends EventTarget {
+  #form = byId("composer");
+  #text = byId("composer-text");
+  #label = byId("composer-label");
+  #counter = byId("composer-counter");
+  #draftKey = null;
+  #me;
+
+  constructor(me) {
+    super();
+    this.#me = me;
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+    this.#text.addEventListener("keydown", (event) => {
+      const composing = event.isComposing || event.keyCode === 229; // Safari ends the composition before the key
+      if (event.key !== "Enter" || event.shiftKey || composing) return;
+      event.preventDefault();
+      this.#send();
+    });
+    this.#text.addEventListener("input", () => {
+      remember(this.#draftKey, this.#text.value);
+      this.#changed();
+      if (this.#text.value.trim()) this.dispatchEvent(new Event("typed"));
+    });
+    // The keyboard of a phone stays where it is.
+    this.#form.querySelector(".send").addEventListener("pointerdown", (event) => event.preventDefault());
+    this.#form.addEventListener("click", (event) => event.target === this.#form && this.focus());
+    addEventListener("resize", () => this.#fit());
+  }
+
+  open(room) {
+    this.#draftKey = `harbour.draft.${this.#me.id}.${room.slug}`;
+    this.#label.textContent = `Message to ${room.name}`;
+    this.#text.placeholder = `Message #${room.name}`;
+    this.#text.value = recall(this.#draftKey) ?? "";
+    this.#changed();
+  }
+
+  focus() {
+    this.#text.focus({ preventScroll: true });
+  }
+
+  #send() {
+    const text = this.#text.value.replace(/^(\s*\n)+|\s+$/gu, ""); // what is indented stays so
+    if (!text || [...text].length > LONGEST) return this.focus();
+    this.#text.value = "";
+    remember(this.#draftKey, null);
+    this.#changed();
+    this.focus();
+    this.dispatchEvent(new CustomEvent("send", { detail: text }));
+  }
+
+  #changed() {
+    this.#fit();
+    const length = [...this.#text.value.trim()].length;
+    const left = LONGEST - length;
+    this.#form.classList.toggle("is-empty", length === 0);
+    this.#form.classList.toggle("is-too-long", left < 0);
+    this.#counter.textContent = length < COUNT_FROM ? "" : left < 0 ? `${plural(-left, "character", "characters")} too long` : `${left} left`;
+    this.#text.setAttribute("aria-invalid", String(left < 0));
+  }
+
+  /** As tall as its text, up to a part of the window. The form keeps its size meanwhile: measuring moves no timeline. */
+  #fit() {
+    this.#form.style.minHeight = `${this.#form.offsetHeight}px`;
+    this.#text.style.height = "auto";
+    this.#text.style.height = `${Math.min(this.#text.scrollHeight, innerHeight * TALLEST)}px`;
+    this.#form.style.minHeight = "";
+  }
+}

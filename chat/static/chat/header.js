@@ -1,0 +1,61 @@
+// The open room's name, who speaks in it, and the ways in and out.
+
+import { arrange, byId, h, onceAFrame, plural } from "harbour/dom";
+import { picture } from "harbour/people";
+
+const FACES = 3;
+
+export class Header {
+  #words = byId("room-words");
+  #people = byId("room-people");
+  #join = byId("room-join");
+  #more = byId("room-more");
+  #menu = byId("room-menu");
+  #about = byId("room-about");
+  #leave = byId("room-leave");
+  #title = h("h1", {});
+  #description = h("p", {});
+  #room = null;
+  #faces = "";
+
+  constructor(rooms, { onJoin, onLeave }) {
+    arrange(this.#words, [this.#title, this.#description]);
+    rooms.addEventListener("change", () => this.draw());
+    this.#join.addEventListener("click", () => onJoin(this.#room.slug));
+    this.#menu.addEventListener("beforetoggle", () => {
+      this.#menu.style.top = `${this.#more.getBoundingClientRect().bottom + 6}px`; // a banner may stand above it
+    });
+    this.#leave.addEventListener("click", () => {
+      this.#menu.hidePopover();
+      onLeave(this.#room.slug);
+    });
+  }
+
+  show(room) {
+    this.#room = room;
+    if (this.#menu.matches(":popover-open")) this.#menu.hidePopover();
+    this.draw();
+  }
+
+  draw = onceAFrame(() => {
+    const room = this.#room;
+    this.#join.hidden = !room || room.member;
+    this.#leave.hidden = !room?.member;
+    this.#more.hidden = !room;
+    this.#title.classList.toggle("nameless", !room);
+    this.#description.textContent = room?.description ?? "";
+    this.#title.replaceChildren(...(room ? [h("span", { class: "hash" }, "#"), h("bdi", {}, room.name)] : ["Harbour"]));
+    this.#about.textContent = room ? `${room.description ? `${room.description} · ` : ""}${plural(room.members, "member", "members")}` : "";
+    this.#drawPeople(room);
+  });
+
+  /** The last few who spoke, and how many there are. */
+  #drawPeople(room) {
+    const lately = new Map();
+    for (const { author } of room?.messages.slice(-60).reverse() ?? []) if (lately.size < FACES) lately.set(author.id, author);
+    const faces = room ? `${[...lately.keys()]} ${room.members}` : "";
+    if (faces === this.#faces) return;
+    this.#faces = faces;
+    this.#people.replaceChildren(...(room ? [h("span", { class: "faces", "aria-hidden": "true" }, ...[...lately.values()].map(picture)), h("span", { class: "count" }, plural(room.members, "member", "members"))] : []));
+  }
+}

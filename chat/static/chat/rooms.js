@@ -1,0 +1,153 @@
+// What is known of every room. State only: nothing here draws or sends.
+// Events are applied once and in order: at or below `last` they are known, beyond `last + 1` something is missing.
+//
+// A room:  slug name description member members       as the server lists it
+//          last epoch                                 the offset all events up to which are applied, and its log's life
+//          read unread line                           the read mark; what others said beyond it; where "New" stands
+//          messages more pages                        a contiguous run, oldest first; whether older exist;
+//                                                     pages: none | loading | ready | failed
+//          counted held                               the offset up to which `unread` counts; events that came in
+//                                                     while a page was under way (they may be newer than it), or null
+
+const byName = (a, b) => a.name.localeCompare(b.name);
+
+const MOST = 2_000; // messages held of a room while it only grows at its end
+const KEPT = 1_000; // of these, when it has become too many or one goes elsewhere
+
+export class Rooms extends EventTarget {
+  isBeingRead = () => false; // (room) → is its end before somebody's eyes at this moment
+  isReadAbove = () => false; // (room) → is somebody looking at its older messages
+
+  #rooms = new Map();
+
+  constructor(me, list) {
+    super();
+    this.me = me;
+    this.update(list);
+  }
+
+  get = (slug) => this.#rooms.get(slug) ?? null;
+  get all() { return [...this.#rooms.values()].sort(byName); }
+  get joined() { return this.all.filter((room) => room.member); }
+  get others() { return this.all.filter((room) => !room.member); }
+  get unread() { return this.joined.reduce((sum, room) => sum + room.unread, 0); }
+
+  /** The server's list, at the start and again later: it knows names and members, we know what we have applied. */
+  update(list) {
+    const listed = new Set(list.map((fresh) => fresh.slug)); // one's own rooms always; others only up to a number
+    for (const room of this.joined) if (!listed.has(room.slug)) this.#rooms.delete(room.slug);
+    for (const fresh of list) {
+      const { slug, name, description, member, members, head } = fresh;
+      const read = fresh.read ?? 0;
+      const unread = fresh.unread ?? 0;
+      let room = this.get(slug);
+      if (!room) {
+        room = { slug, last: head, epoch: null, read, unread, line: unread ? read : null, counted: head };
+        Object.assign(room, { messages: [], more: true, pages: "none", held: null });
+        this.#rooms.set(slug, room);
+      } else if (head >= room.counted && read >= room.read) {
+        Object.assign(room, { read, unread, counted: head });
+      }
+      Object.assign(room, { name, description, member, members });
+    }
+    this.changed(null);
+  }
+
+  forget(slug) {
+    if (this.#rooms.delete(slug)) this.changed(slug);
+  }
+
+  /** → "applied" | "known" | "gap" */
+  apply(event) {
+    const room = this.get(event.room);
+    if (!room || event.offset <= room.last) return "known";
+    if (event.offset > room.last + 1) return "gap";
+    room.last = event.offset;
+    COUNTS[event.type]?.(this, room, event);
+    room.held?.push(event);
+    if (room.messages.length || room.pages === "ready") WRITES[event.type]?.(room, event);
+    if (room.messages.length > MOST && !this.isReadAbove(room)) this.trim(room);
+    this.changed(room.slug);
+    return "applied";
+  }
+
+  /** The newest page has been asked for: what arrives until it is here may be missing from it. */
+  pageAsked(room) {
+    room.held = [];
+    room.pages = room.pages === "ready" ? "ready" : "loading";
+    this.changed(room.slug);
+  }
+
+  pageArrived(room, page) {
+    const held = room.held ?? [];
+    Object.assign(room, { messages: page.messages, more: page.more, pages: "ready", held: null, epoch: page.epoch });
+    for (const event of held) if (event.offset > page.offset) WRITES[event.type]?.(room, event);
+    room.last = Math.max(room.last, page.offset);
+    this.dispatchEvent(new CustomEvent("page", { detail: room }));
+    this.changed(room.slug);
+  }
+
+  pageFailed(room) {
+    room.held = null;
+    if (room.pages !== "ready") room.pages = "failed";
+    this.changed(room.slug);
+  }
+
+  olderArrived(room, page) {
+    const oldest = room.messages[0]?.offset ?? Infinity;
+    room.messages = [...page.messages.filter((message) => message.offset < oldest), ...room.messages];
+    room.more = page.more;
+    this.changed(room.slug);
+  }
+
+  /** Lets go of the oldest messages; they can be asked for again. */
+  trim(room) {
+    if (room.messages.length <= KEPT) return;
+    room.messages = room.messages.slice(-KEPT);
+    room.more = true;
+  }
+
+  /** Another life of the log, or too far behind it: what we hold is worth nothing, the page has to be asked for. */
+  restarted(room, { head, epoch }) {
+    Object.assign(room, { last: head, epoch });
+  }
+
+  /** Everything up to `offset` has been seen, here or in another tab. */
+  markRead(room, offset = room.last) {
+    if (offset <= room.read && room.unread === 0) return;
+    room.read = Math.max(room.read, offset);
+    room.unread = room.read >= room.last ? 0 : Math.min(room.unread, this.#beyond(room));
+    this.changed(room.slug);
+  }
+
+  #beyond(room) {
+    if (room.pages !== "ready") return room.unread;
+    return room.messages.filter((message) => message.offset > room.read && message.author.id !== this.me.id).length;
+  }
+
+  changed(slug) {
+    this.dispatchEvent(new CustomEvent("change", { detail: slug }));
+  }
+}
+
+// What a durable event does to the numbers: once. Types that are not listed still count as seen: offsets have no holes.
+const COUNTS = {
+  "message.created"(rooms, room, { offset, message }) {
+    if (offset <= room.counted) return;
+    room.counted = offset;
+    if (message.author.id === rooms.me.id || rooms.isBeingRead(room)) return;
+    if (room.unread === 0) room.line = room.read;
+    room.unread += 1;
+  },
+};
+
+// What a durable event does to the messages held: idempotently, since a page and its events overlap. Rows are drawn
+// anew when their message is another object, so an edit replaces the object.
+const WRITES = {
+  "message.created"(room, { offset, message }) {
+    const { messages } = room;
+    let place = messages.length;
+    while (place > 0 && messages[place - 1].offset > offset) place -= 1;
+    if (messages[place - 1]?.offset !== offset) messages.splice(place, 0, { ...message, offset });
+  },
+};
