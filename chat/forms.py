@@ -133,6 +133,10 @@ class SignUpForm(PersonForm):
 class LogInForm(AuthenticationForm):
     """Whatever spelling of the name: "ANN" is "ann"."""
 
+    error_messages = AuthenticationForm.error_messages | {
+        "invalid_login": "That name and password do not fit together. Capitals matter in the password only.",
+    }
+
     def clean_username(self) -> str:
         return User.normalize_username(self.cleaned_data["username"])
 

@@ -1,5 +1,6 @@
 """The whole way of a request, read from the wire inward."""
 
+import gc
 import os
 
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -12,6 +13,11 @@ from .identity import Identity  # noqa: E402
 from .origins import Origins  # noqa: E402
 from .registry import Registered  # noqa: E402
 from .routing import endpoints, urlpatterns  # noqa: E402
+
+# What was loaded stays: the cyclic collector need not look at it again. Nor at the rest every 700 allocations: a
+# fan-out makes thousands that reference counting frees at once, and collections took a fifth of its time.
+gc.freeze()
+gc.set_threshold(50_000, 20, 100)
 
 application = Registered(  # the first request enters this process in the registry
     ProtocolTypeRouter(

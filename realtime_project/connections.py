@@ -28,8 +28,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 TOO_BIG, FAILED, SLOW = 1009, 1011, 1013  # close codes, RFC 6455 section 7.4.1 and its registry
 
-CHUNK = 256  # connections written to before the loop may do something else
-
 _numbers = itertools.count()
 
 
@@ -52,6 +50,7 @@ class Connection:
         self._send = send
         # Daphne's `send` only hands over: one task can write for all. Elsewhere one slow reader would hold the others.
         self._never_waits = type(getattr(getattr(send, "func", None), "__self__", None)).__module__ == "daphne.server"
+        self._farewell: dict[str, Any] | None = None  # the close that follows what was written
         self._out: list[dict[str, Any]] = []
         self._waiting = 0  # characters or bytes in _out
         self._writer: asyncio.Task[None] | None = None
@@ -88,7 +87,7 @@ class Connection:
         """Close after what was written; nothing can be written any more."""
         if not self.closed:
             self.closed = True
-            self._out.append({"type": "websocket.close", "code": code, "reason": reason})
+            self._farewell = {"type": "websocket.close", "code": code, "reason": reason}
             if self._writer is None:
                 self._start_writing()
 
@@ -110,15 +109,15 @@ class Connection:
         return True
 
     async def flush(self) -> None:
+        """Send what was written; for the task that writes."""
+        send = self._send
         try:
             while self._out:
-                out, self._out = self._out, []
+                out, self._out, self._waiting = self._out, [], 0
                 for message in out:
-                    if message["type"] == "websocket.close":
-                        await self._close(message)
-                    else:
-                        await self._send(message)
-                self._waiting = 0
+                    await send(message)
+            if self._farewell:
+                await self._close(self._farewell)
         except Exception as error:  # the client has gone, or the application may not send now
             logger.debug("connection %s: cannot be written to: %r", self.id, error)
             self.closed = True
@@ -173,6 +172,7 @@ class Flusher:
         self._task: asyncio.Task[None] | None = None
 
     def add(self, connection: Connection) -> asyncio.Task[None]:
+        """The task that will have written when it ends."""
         self._waiting.append(connection)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
@@ -181,10 +181,8 @@ class Flusher:
     async def _run(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
-            for index, connection in enumerate(waiting, 1):
+            for connection in waiting:
                 await connection.flush()
-                if index % CHUNK == 0:
-                    await asyncio.sleep(0)
 
 
 flusher = Flusher()

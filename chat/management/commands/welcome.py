@@ -4,6 +4,7 @@ import secrets
 from itertools import chain, count
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.urls import reverse
 
@@ -37,7 +38,8 @@ class Command(BaseCommand):
         name = next(name for name in names if not User.objects.filter(username=name).exists())
         password = secrets.token_urlsafe(PASSWORD_BYTES)
         person = User.objects.create_superuser(name, password=password)
-        self.stdout.write(f"\n  Staff log in at {reverse('admin:index')}")
+        site = next(iter(settings.ALLOWED_ORIGINS), "")  # a development server has whatever port it was given
+        self.stdout.write(f"\n  Staff log in at {site}{reverse('admin:index')}")
         self.stdout.write(f"      name      {name}")
         self.stdout.write(f"      password  {password}")
         self.stdout.write("  This password is shown only now. Keep it, or change it there.\n\n")
