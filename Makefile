@@ -11,7 +11,7 @@ ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/requirements.installed
 
-.PHONY: help run test check bench soak browser
+.PHONY: help run test check bench soak services
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -22,7 +22,7 @@ run: $(INSTALLED) ## install, migrate, and serve http://localhost:8000 (PORT=900
 	@$(BIN)/python manage.py welcome
 	@exec $(BIN)/python manage.py runserver $(PORT)
 
-test: $(INSTALLED) browser ## every test but the soaks (ARGS="-k rooms" for some of them)
+test: $(INSTALLED) services ## every test but the soaks (ARGS="-k rooms" for some of them)
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(INSTALLED) ## style, types, migrations and Django's own checks
@@ -35,7 +35,7 @@ check: $(INSTALLED) ## style, types, migrations and Django's own checks
 bench: $(INSTALLED) ## measure against plain Channels and write docs/benchmarks.md (ARGS=--quick for a glance)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-soak: $(INSTALLED) browser ## the long tests
+soak: $(INSTALLED) services ## the long tests
 	@$(BIN)/python -m pytest -m soak -o faulthandler_timeout=0 $(ARGS)
 
 # pip says several lines a package; a name each is progress enough.
@@ -58,13 +58,17 @@ $(INSTALLED): requirements.txt | .venv
 	@echo "Making the virtual environment .venv"
 	@$(PYTHON) -m venv .venv
 
-# The tests drive a real browser: the system's Chromium, installed where that is allowed.
-browser:
-	@command -v chromium chromium-browser google-chrome >/dev/null && exit 0; \
-	command -v apt-get >/dev/null || { echo "The browser tests need Chromium: install chromium or google-chrome." >&2; exit 1; }; \
-	install="apt-get update && apt-get install -y --no-install-recommends chromium"; \
+# The tests run real servers and a real browser: the system's, installed where that is allowed.
+services:
+	@missing=""; \
+	command -v chromium chromium-browser google-chrome >/dev/null || missing="$$missing chromium"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v initdb >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing="$$missing postgresql"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	install="apt-get update && apt-get install -y --no-install-recommends$$missing"; \
+	command -v apt-get >/dev/null || { echo "The tests need:$$missing. Install them with your system's packages." >&2; exit 1; }; \
 	if [ "$$(id -u)" = 0 ]; then as=""; \
 	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then as="sudo"; \
-	else echo "The browser tests need Chromium. Install it with: sudo sh -c '$$install'" >&2; exit 1; fi; \
-	echo "Installing Chromium for the browser tests"; \
-	$$as sh -c "export DEBIAN_FRONTEND=noninteractive; $$install" >/dev/null
+	else echo "The tests need:$$missing. Install them with: sudo sh -c '$$install'" >&2; exit 1; fi; \
+	echo "Installing for the tests:$$missing"; \
+	$$as sh -c "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update && apt-get -qq install -y --no-install-recommends$$missing" >/dev/null

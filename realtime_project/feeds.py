@@ -67,12 +67,18 @@ class Home(Protocol):
     """The hub, as its feeds see it."""
 
     log: Log
-    seat: str | None
     delivered: int
 
-    async def join(self, group: str) -> str: ...
-    async def leave(self, group: str, seat: str) -> None: ...
     def forget(self, feed: Feed) -> None: ...
+
+
+class Seat(Protocol):
+    """This process's place at the layer that carries the topic."""
+
+    name: str | None
+
+    async def join(self, group: str) -> str: ...
+    async def leave(self, group: str, name: str) -> None: ...
 
 
 def group_of(name: str) -> str:
@@ -128,11 +134,12 @@ class Feed:
 
     durable = False
 
-    def __init__(self, hub: Home, name: str) -> None:
+    def __init__(self, hub: Home, seat: Seat, name: str) -> None:
         self.hub, self.name, self.group = hub, name, group_of(name)
+        self.seat = seat
         self.members: set[Subscription] = set()  # attached or replaying
         self.attached: set[Subscription] = set()
-        self.seat: str | None = None  # the seat by which the group is joined
+        self.joined_by: str | None = None  # the channel that has joined the group
         self.life = 0  # counts the lives of the log that were seen to end
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wake = asyncio.Event()
@@ -189,9 +196,9 @@ class Feed:
                 await self._wake.wait()
             if self._joining:
                 await self._joining
-            if self.seat:
-                seat, self.seat = self.seat, None
-                await self.hub.leave(self.group, seat)
+            if self.joined_by:
+                name, self.joined_by = self.joined_by, None
+                await self.seat.leave(self.group, name)
             if not self.members:  # nobody came meanwhile, and nobody can before the next line
                 self.hub.forget(self)
                 return
@@ -217,12 +224,12 @@ class Feed:
     # the group ------------------------------------------------------------------------------------------------
     def seek(self) -> None:
         """Join the group if this seat has not; one attempt at a time, beside the pump."""
-        if self.members and self._joining is None and (self.seat is None or self.seat != self.hub.seat):
+        if self.members and self._joining is None and (self.joined_by is None or self.joined_by != self.seat.name):
             self._joining = asyncio.create_task(self._join())
 
     async def _join(self) -> None:
         try:
-            self.seat = await self.hub.join(self.group)
+            self.joined_by = await self.seat.join(self.group)
         except Exception as error:  # tried again at the next sweep
             logger.warning("topic %s: its group cannot be joined yet: %r", self.name, error)
         else:
@@ -247,7 +254,7 @@ class DurableFeed(Feed):
 
     durable = True
 
-    def __init__(self, hub: Home, name: str) -> None:
+    def __init__(self, hub: Home, seat: Seat, name: str) -> None:
         self.last: int | None = None  # None until the log has been asked
         self.epoch = ""
         self.target = 0
@@ -256,7 +263,7 @@ class DurableFeed(Feed):
         self._recent_size = 0
         self._moved = asyncio.Event()
         self._look_due = True
-        super().__init__(hub, name)
+        super().__init__(hub, seat, name)
 
     # joining --------------------------------------------------------------------------------------------------
     def attach(self, subscription: Subscription) -> bool:

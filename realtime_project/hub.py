@@ -1,7 +1,8 @@
 """The hub: this process's one seat in every group. Outbox, ring and sweep.
 
-The rule: nothing but this file (and the feeds it makes) calls the channel layer, and every call but `receive` has a
-limit. Imports neither Django nor Channels: the layer and the log are given.
+The rule: nothing but this file calls the channel layer, and every call but `receive` has a limit. Where the layer has
+several hosts, the topics are shared out among them, with a seat at each. Imports neither Django nor Channels: the
+layers and the log are given.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -30,6 +32,7 @@ class Layer(Protocol):
     async def group_add(self, group: str, channel: str) -> None: ...
     async def group_discard(self, group: str, channel: str) -> None: ...
     async def group_send(self, group: str, message: dict[str, Any]) -> None: ...
+    async def flush(self) -> None: ...
 
 
 class PublishError(Exception):
@@ -47,28 +50,187 @@ class Batch:
         self.sent.add_done_callback(lambda sent: sent.cancelled() or sent.exception())  # nobody has to ask
 
 
+class Seat:
+    """This process's place at one layer: it sends, hears, and notices when it has gone deaf."""
+
+    def __init__(self, make_layer: Callable[[], Layer], hear: Callable[[dict[str, Any]], None]) -> None:
+        self.layer = make_layer()
+        self.name: str | None = None  # the channel, once there is one
+        self.sends = self.reseats = self.waiting = 0
+        self.on_seated: Callable[[], None] = lambda: None
+        self._make_layer, self._hear = make_layer, hear
+        self._outbox: dict[tuple[str, str | None], Batch] = {}
+        self._sending = self._sitting = False
+        self._seated = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ring_group = ""
+        self._unheard = 0  # rings sent that have not come back
+        self._busy = False  # messages came since the last sweep: the ring may stand behind them, for one sweep
+
+    # groups ---------------------------------------------------------------------------------------------------
+    async def join(self, group: str) -> str:
+        """Join a group as soon as there is a seat: the channel that joined."""
+        async with asyncio.timeout(LIMIT):
+            while self.name is None:
+                await self._seated.wait()
+            name = self.name
+            await self.layer.group_add(group, name)
+        return name
+
+    async def leave(self, group: str, name: str) -> None:
+        """Take a channel out of a group."""
+        try:
+            async with asyncio.timeout(LIMIT):
+                await self.layer.group_discard(group, name)
+        except Exception as error:  # what rings for a topic that nobody reads is ignored
+            logger.warning("a group cannot be left: %r", error)
+
+    # sending --------------------------------------------------------------------------------------------------
+    def publish(self, name: str, events: Iterable[Any], epoch: str | None) -> asyncio.Future[None]:
+        batch = self._outbox.get((name, epoch))
+        if batch is None:
+            batch = self._outbox[name, epoch] = Batch()
+        before = len(batch.events)
+        batch.events.extend(events)
+        added = len(batch.events) - before
+        if self.waiting + added > OUTBOX:
+            del batch.events[before:]
+            raise PublishError(f"{self.waiting} messages already wait for the channel layer")
+        self.waiting += added
+        if not self._sending:
+            self._sending = True
+            self._spawn(self._send())
+        return batch.sent
+
+    async def _send(self) -> None:
+        try:
+            while self._outbox:
+                outbox, self._outbox = self._outbox, {}
+                failure: Exception | None = None
+                for (name, epoch), batch in outbox.items():
+                    self.waiting -= len(batch.events)
+                    if failure is None:
+                        failure = await self._send_one(name, epoch, batch)
+                    if failure is None:
+                        batch.sent.set_result(None)
+                    else:  # what waited behind it would wait in vain
+                        error = PublishError(f"the channel layer did not take the message: {failure!r}")
+                        batch.sent.set_exception(error)
+        finally:
+            self._sending = False
+
+    async def _send_one(self, name: str, epoch: str | None, batch: Batch) -> Exception | None:
+        self.sends += 1
+        bell = {"type": "bell", "topic": name, "epoch": epoch, "events": batch.events}
+        try:
+            async with asyncio.timeout(LIMIT):
+                await self.layer.group_send(group_of(name), bell)
+        except Exception as error:
+            logger.warning("topic %s: the layer did not take %d events: %r", name, len(batch.events), error)
+            return error
+        return None
+
+    # hearing --------------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        self._spawn(self._sit())
+
+    async def _sit(self) -> None:
+        """A channel, in a group of its own through which it hears itself ring."""
+        self._sitting = True
+        try:
+            async with asyncio.timeout(LIMIT):
+                name = await self.layer.new_channel()
+                group = "ring." + uuid.uuid4().hex
+                await self.layer.group_add(group, name)
+        except Exception as error:
+            logger.warning("no seat at the channel layer yet: %r", error)
+            return
+        finally:
+            self._sitting = False
+        self.name, self._ring_group, self._unheard = name, group, 0
+        self._seated.set()
+        self._reading = self._spawn(self._read(name))
+        self.on_seated()
+
+    async def _read(self, name: str) -> None:
+        """The only reader of the seat: neither cancelled nor timed while the seat is in use (a layer may lose it)."""
+        while True:
+            try:
+                message = await self.layer.receive(name)
+            except Exception as error:
+                logger.warning("the seat cannot be read: %r", error)
+                await asyncio.sleep(0.5)
+                continue
+            if message["type"] == "ring":
+                self._unheard = 0
+            else:
+                self._busy = True
+                self._hear(message)
+
+    def sweep(self) -> None:
+        """Ring, and take a new seat if the last ring was not heard. Waits for nothing."""
+        if (self.name is None or self._unheard > self._busy) and not self._sitting:
+            self._reseat()
+        self._busy = False
+        if self.name:
+            self._unheard += 1
+            self._spawn(self._ring(self._ring_group))
+
+    async def _ring(self, group: str) -> None:
+        try:
+            async with asyncio.timeout(LIMIT):
+                await self.layer.group_send(group, {"type": "ring"})
+        except Exception as error:
+            logger.warning("the channel layer cannot be rung: %r", error)
+
+    def _reseat(self) -> None:
+        """Deaf: a new layer object has new connections; a new seat on the old one may stay deaf."""
+        self.reseats += 1
+        logger.warning("the seat hears nothing: taking a new one")
+        if self._reading:
+            self._reading.cancel()
+        self._spawn(self._abandon(self.layer))
+        self.name, self._reading = None, None
+        self._seated.clear()
+        self.layer = self._make_layer()
+        self._spawn(self._sit())
+
+    async def _abandon(self, layer: Layer) -> None:
+        """Close what can be closed of a layer that is not used any more."""
+        try:
+            async with asyncio.timeout(LIMIT):
+                await layer.flush()
+        except Exception as error:
+            logger.debug("a layer could not be closed: %r", error)
+
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
+        return spawn(work, self._tasks)
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+
 class Hub:
     """One a process, for the event loop that serves."""
 
     here: Hub | None = None  # the hub of the loop that serves, see topics.hub()
 
-    def __init__(self, make_layer: Callable[[], Layer], log: Log) -> None:
+    def __init__(self, make_layers: Sequence[Callable[[], Layer]], log: Log) -> None:
         self.loop = asyncio.get_running_loop()
-        self.log, self._make_layer = log, make_layer
-        self.layer = make_layer()
+        self.log = log
         self.feeds: dict[str, Feed] = {}
-        self.seat: str | None = None
-        self.published = self.delivered = self.sends = self.reseats = self.waiting = 0
-        self._outbox: dict[tuple[str, str | None], Batch] = {}
+        self.published = self.delivered = 0
+        self.seats = [Seat(make_layer, self._hear) for make_layer in make_layers]
+        for seat in self.seats:
+            seat.on_seated = self._seek
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sending = False
         self._started = False
-        self._seated = asyncio.Event()
-        self._sitting = False
-        self._reading: asyncio.Task[None] | None = None
-        self._ring_group = ""
-        self._unheard = 0  # rings sent that have not come back
-        self._busy = False  # messages came since the last sweep: the ring may stand behind them, for one sweep
+
+    def seat_of(self, name: str) -> Seat:
+        """The seat at the layer that carries a topic: the same in every process."""
+        return self.seats[zlib.crc32(name.encode()) % len(self.seats)]
 
     # subscribing ----------------------------------------------------------------------------------------------
     async def subscribe(
@@ -88,11 +250,10 @@ class Hub:
         self.start()
         feed = self.feeds.get(name)
         if feed is None:
-            feed = self.feeds[name] = (DurableFeed if durable else Feed)(self, name)
+            feed = self.feeds[name] = (DurableFeed if durable else Feed)(self, self.seat_of(name), name)
         elif feed.durable != durable:
-            raise ValueError(
-                f"topic {name!r} is {'durable' if feed.durable else 'plain'}, and was subscribed to as the other"
-            )
+            kind = "durable" if feed.durable else "plain"
+            raise ValueError(f"topic {name!r} is {kind}, and was subscribed to as the other")
         subscription = Subscription(feed, reader, on_reset)
         feed.enter(subscription)
         try:
@@ -108,28 +269,25 @@ class Hub:
     def forget(self, feed: Feed) -> None:
         del self.feeds[feed.name]
 
+    def _hear(self, message: dict[str, Any]) -> None:
+        feed = self.feeds.get(message["topic"])
+        if feed:
+            feed.ring(message["events"], message["epoch"])
+
     # publishing -----------------------------------------------------------------------------------------------
-    def publish(self, name: str, events: Iterable[Any], epoch: str | None = None) -> asyncio.Future[None]:
+    def publish(self, name: str, events: Sequence[Any], epoch: str | None = None) -> asyncio.Future[None]:
         """Hand events to the layer: contents (plain topic), or (offset, content) pairs with their epoch (durable).
 
         The future ends when the layer has taken them, or with a PublishError. It need not be awaited.
         """
-        key = (name, epoch)
-        batch = self._outbox.get(key)
-        if batch is None:
-            batch = self._outbox[key] = Batch()
-        before = len(batch.events)
-        batch.events.extend(events)
-        added = len(batch.events) - before
-        if self.waiting + added > OUTBOX:
-            del batch.events[before:]
-            raise PublishError(f"{self.waiting} messages already wait for the channel layer")
-        self.waiting += added
-        self.published += added
-        if not self._sending:
-            self._sending = True
-            self._spawn(self._send())
-        return batch.sent
+        sent = self.seat_of(name).publish(name, events, epoch)
+        self.published += len(events)
+        return sent
+
+    @property
+    def waiting(self) -> int:
+        """Events that wait for the layers."""
+        return sum(seat.waiting for seat in self.seats)
 
     def ring(self, bells: Mapping[tuple[str, str], Sequence[tuple[int, Content]]]) -> None:
         """Announce committed events. Called from any thread; a doorbell that cannot be rung is only late."""
@@ -143,89 +301,15 @@ class Hub:
             except PublishError as error:
                 logger.warning("topic %s: no doorbell: %s", name, error)
 
-    async def _send(self) -> None:
-        try:
-            while self._outbox:
-                outbox, self._outbox = self._outbox, {}
-                for (name, epoch), batch in outbox.items():
-                    self.sends += 1
-                    try:
-                        async with asyncio.timeout(LIMIT):
-                            await self.layer.group_send(
-                                group_of(name), {"type": "bell", "topic": name, "epoch": epoch, "events": batch.events}
-                            )
-                    except Exception as error:
-                        logger.warning("topic %s: the layer lost %d events: %r", name, len(batch.events), error)
-                        batch.sent.set_exception(PublishError(f"the channel layer did not take the message: {error!r}"))
-                    else:
-                        batch.sent.set_result(None)
-                    finally:
-                        self.waiting -= len(batch.events)
-        finally:
-            self._sending = False
-
-    # the seat -------------------------------------------------------------------------------------------------
+    # the sweep ------------------------------------------------------------------------------------------------
     def start(self) -> None:
-        """Take the seat and begin to sweep. Idempotent."""
+        """Take the seats and begin to sweep. Idempotent."""
         if not self._started:
             self._started = True
-            self._spawn(self._sit())
-            self._spawn(self._sweep())
+            for seat in self.seats:
+                seat.start()
+            spawn(self._sweep(), self._tasks)
 
-    async def join(self, group: str) -> str:
-        """Add this process's seat, once there is one, to a group: the seat."""
-        async with asyncio.timeout(LIMIT):
-            while self.seat is None:
-                await self._seated.wait()
-            seat = self.seat
-            await self.layer.group_add(group, seat)
-        return seat
-
-    async def leave(self, group: str, seat: str) -> None:
-        """Take a seat out of a group."""
-        try:
-            async with asyncio.timeout(LIMIT):
-                await self.layer.group_discard(group, seat)
-        except Exception as error:  # what rings for a topic that nobody reads is ignored
-            logger.warning("a group cannot be left: %r", error)
-
-    async def _sit(self) -> None:
-        """A seat in a group of its own, through which it hears itself ring."""
-        self._sitting = True
-        try:
-            async with asyncio.timeout(LIMIT):
-                seat = await self.layer.new_channel()
-                group = "ring." + uuid.uuid4().hex
-                await self.layer.group_add(group, seat)
-        except Exception as error:
-            logger.warning("no seat at the channel layer yet: %r", error)
-            return
-        finally:
-            self._sitting = False
-        self.seat, self._ring_group, self._unheard = seat, group, 0
-        self._seated.set()
-        self._reading = self._spawn(self._read(seat))
-        for feed in list(self.feeds.values()):
-            feed.seek()
-
-    async def _read(self, seat: str) -> None:
-        """The only reader of the seat: neither cancelled nor timed while the seat is in use (a layer may lose it)."""
-        while True:
-            try:
-                message = await self.layer.receive(seat)
-            except Exception as error:
-                logger.warning("the seat cannot be read: %r", error)
-                await asyncio.sleep(0.5)
-                continue
-            if message["type"] == "ring":
-                self._unheard = 0
-            else:
-                self._busy = True
-                feed = self.feeds.get(message["topic"])
-                if feed:
-                    feed.ring(message["events"], message["epoch"])
-
-    # the sweep ------------------------------------------------------------------------------------------------
     async def _sweep(self) -> None:
         """What the doorbells lost, the log knows. Never waits for the layer."""
         while True:
@@ -234,14 +318,13 @@ class Hub:
                 await self.look()
             except Exception as error:
                 logger.warning("the log cannot be read: %r", error)
-            for feed in list(self.feeds.values()):
-                feed.seek()
-            if (self.seat is None or self._unheard > self._busy) and not self._sitting:
-                self._reseat()
-            self._busy = False
-            if self.seat:
-                self._unheard += 1
-                self._spawn(self._ring(self._ring_group))
+            self._seek()
+            for seat in self.seats:
+                seat.sweep()
+
+    def _seek(self) -> None:
+        for feed in list(self.feeds.values()):
+            feed.seek()
 
     async def look(self) -> None:
         """Read the heads of all durable topics in one query and raise their targets."""
@@ -253,33 +336,19 @@ class Hub:
                 if isinstance(feed, DurableFeed):
                     feed.seen(last, heads.get(name, 0), epoch)
 
-    async def _ring(self, group: str) -> None:
-        try:
-            async with asyncio.timeout(LIMIT):
-                await self.layer.group_send(group, {"type": "ring"})
-        except Exception as error:
-            logger.warning("the channel layer cannot be rung: %r", error)
-
-    def _reseat(self) -> None:
-        """Deaf: a new layer object has new connections; a new seat on the old one may stay deaf."""
-        self.reseats += 1
-        logger.warning("the seat hears nothing: taking a new one")
-        if self._reading:
-            self._reading.cancel()
-        self.seat, self._reading = None, None
-        self._seated.clear()
-        self.layer = self._make_layer()
-        self._spawn(self._sit())
-
-    def _spawn(self, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
     def close(self) -> None:
         """End the hub's tasks: its loop is about to end."""
         for task in self._tasks:
             task.cancel()
+        for seat in self.seats:
+            seat.close()
         for feed in self.feeds.values():
             feed.cancel()
+
+
+def spawn(work: Any, tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
+    """A task that is held until it ends: the event loop itself would let it be collected."""
+    task: asyncio.Task[None] = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    return task

@@ -154,17 +154,40 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         },
     }
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # The pool owns the connections, so Django keeps none; one that a restart has broken is noticed before it is used.
+    DATABASES["default"] |= {
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "pool": {"min_size": 1, "max_size": count("DATABASE_POOL", 20), "timeout": 5},
+            "connect_timeout": 5,
+        },
+    }
 COMMIT_LIST = count("COMMIT_LIST", 256)  # writes a transaction at most
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# The default layer reaches this process alone. It drops a channel that is full and memberships that are old, both
-# silently: so room for bursts, and memberships that outlive any process.
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels.layers.InMemoryChannelLayer",
-        "CONFIG": {"capacity": 100_000, "group_expiry": 10 * 365 * 86400},
-    },
-}
+REDIS_URL = [part.strip() for part in os.environ.get("REDIS_URL", "").split(",") if part.strip()]
+if wrong := [url for url in REDIS_URL if not url.startswith(("redis://", "rediss://", "unix://"))]:
+    mistakes.append(f"REDIS_URL must hold URLs like redis://host:6379/0, not {wrong[0]!r}.")
+if REDIS_URL:
+    # A layer for each host: the hub shares the topics out among them.
+    CHANNEL_LAYERS = {
+        ("default" if number == 0 else f"redis-{number}"): {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [url]},
+        }
+        for number, url in enumerate(REDIS_URL)
+    }
+else:
+    # Reaches this process alone. It drops a channel that is full and memberships that are old, both silently: so room
+    # for bursts, and memberships that outlive any process.
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels.layers.InMemoryChannelLayer",
+            "CONFIG": {"capacity": 100_000, "group_expiry": 10 * 365 * 86400},
+        },
+    }
 
 # People ---------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "chat.User"
@@ -238,6 +261,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO"},  # once, through the root
         "daphne": {"level": "WARNING"},
+        "channels_redis": {"level": "CRITICAL"},  # a traceback a second while Redis is away; the hub says it in a line
         "axes": {"level": "WARNING"},
     },
 }

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -104,7 +105,11 @@ class Topic:
             offset = await commits().write(history.publish, (self.name, content))
             self._operate(content)
             return offset
-        await self.publish_nowait(content)
+        try:
+            async with asyncio.timeout(LIMIT):
+                await asyncio.shield(self.publish_nowait(content))
+        except TimeoutError:
+            raise PublishError(f"the channel layer did not take the message within {LIMIT} s") from None
         return None
 
     def publish_nowait(self, content: Content) -> asyncio.Future[None]:
@@ -126,25 +131,37 @@ class Topic:
         A durable topic takes part in the caller's transaction, if there is one.
         """
         _checked(content)
-        serving = Hub.here if Hub.here and Hub.here.loop.is_running() else None
-        if self.history:
-            with transaction.atomic():
-                [offset] = history.publish([(self.name, content)])
-                transaction.on_commit(lambda: _from_thread(serving, self._operate, content))
-            return offset
-        if serving is None:
-            raise PublishError(_unreachable(self))
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             pass
         else:
             raise RuntimeError("publish_sync blocks: inside the event loop, await publish()")
+        serving = Hub.here if Hub.here and Hub.here.loop.is_running() else None
+        if self.history:
+            with transaction.atomic():
+                [offset] = history.publish([(self.name, content)])
+                transaction.on_commit(lambda: self._operate_after_commit(serving, content))
+            return offset
+        if serving is None:
+            if _in_memory():
+                raise PublishError(_unreachable(self))
+            asyncio.run(_alone(self.publish(content)))
+            return None
         try:
             asyncio.run_coroutine_threadsafe(self.publish(content), serving.loop).result(2 * LIMIT)
         except concurrent.futures.TimeoutError:
             raise PublishError("the event loop did not take the message in time") from None
         return None
+
+    def _operate_after_commit(self, serving: Hub | None, content: Content) -> None:
+        if serving:
+            serving.loop.call_soon_threadsafe(self._operate, content)
+        elif self.operations:
+            asyncio.run(_alone(self._perform_all(content)))
+
+    async def _perform_all(self, content: Content) -> None:
+        self._operate(content)
 
     # what happens on the way ----------------------------------------------------------------------------------
     def on_publish(self, operation: Operation) -> Operation:
@@ -237,7 +254,7 @@ def hub() -> Hub:
             if Hub.here.loop.is_running():
                 raise RuntimeError("this process's hub serves another event loop: publish from here, subscribe there")
             Hub.here.close()
-        Hub.here = Hub(_make_layer, history.Log())
+        Hub.here = Hub(_layer_makers(), history.Log())
     return Hub.here
 
 
@@ -246,10 +263,12 @@ def generate_uid() -> str:
     return uuid.uuid4().hex
 
 
-def _make_layer() -> Layer:
-    """The configured layer; one that has gone deaf is replaced by a new object, with connections of its own."""
-    layer: Layer = channel_layers.make_backend("default")
-    return layer
+def _layer_makers() -> list[Callable[[], Layer]]:
+    """One for each layer in settings.CHANNEL_LAYERS: "default" and, with several Redis hosts, those after it.
+
+    A layer that has gone deaf is replaced by a new object, with connections of its own.
+    """
+    return [partial(channel_layers.make_backend, name) for name in channel_layers.configs]
 
 
 def _checked(content: Any) -> Content:
@@ -270,15 +289,24 @@ def _kind(thing: Any) -> str:
     return f"{type(thing).__name__} ({thing!r:.80})"
 
 
-def _from_thread(serving: Hub | None, function: Callable[..., None], *args: Any) -> None:
-    if serving:
-        serving.loop.call_soon_threadsafe(function, *args)
+async def _alone(publishing: Awaitable[Any]) -> None:
+    """Publish from a process that does not serve: a hub without a seat, for the moment that it takes."""
+    try:
+        await publishing
+        while _performing:
+            await asyncio.wait(_performing)
+    finally:
+        if Hub.here and Hub.here.loop is asyncio.get_running_loop():
+            Hub.here.close()
+            Hub.here = None
+
+
+def _in_memory() -> bool:
+    return str(channel_layers.configs["default"]["BACKEND"]).endswith(InMemoryChannelLayer.__name__)
 
 
 def _unreachable(topic: Topic) -> str:
-    if channel_layers.configs.get("default", {}).get("BACKEND", "").endswith(InMemoryChannelLayer.__name__):
-        return (
-            f"{topic!r} cannot be published to from here: the in-memory channel layer reaches only the process that "
-            "serves. Publish inside the server, or declare the topic with history=True."
-        )
-    return f"{topic!r} cannot be published to from here: no event loop of this process serves."
+    return (
+        f"{topic!r} cannot be published to from here: the in-memory channel layer reaches only the process that "
+        "serves. Publish inside the server, set REDIS_URL, or declare the topic with history=True."
+    )

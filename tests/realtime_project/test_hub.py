@@ -36,7 +36,7 @@ class Readers:
     def __init__(self) -> None:
         self.world = World(random.Random(1))
         self.layers = 0
-        self.hub = Hub(self.make_layer, self.world)
+        self.hub = Hub([self.make_layer], self.world)
 
     def make_layer(self) -> World:
         self.layers += 1
@@ -78,7 +78,7 @@ def test_what_is_published_while_a_send_is_under_way_goes_together() -> None:
         second = it.hub.publish("plain", ["3"])
         await first
         await second
-        assert it.hub.sends == 2
+        assert it.hub.seats[0].sends == 2
 
     run(play())
 
@@ -145,11 +145,11 @@ def test_a_deaf_seat_is_replaced_with_a_new_layer_object(silent: bool) -> None:
         it = Readers()
         reader, _ = await it.reader(durable=False)
         await asyncio.sleep(2 * SWEEP)
-        assert it.hub.reseats == 0
+        assert it.hub.seats[0].reseats == 0
         it.world.deaf, it.world.silent = True, silent
         await asyncio.sleep(3 * SWEEP)
         assert it.layers == 2
-        assert it.hub.seat == "seat-2"
+        assert it.hub.seats[0].name == "seat-2"
         it.hub.publish("plain", ["heard again"])
         await asyncio.sleep(1)
         assert reader.contents == ["heard again"]
@@ -254,7 +254,7 @@ def test_a_thousand_joins_and_leaves_leave_nothing_behind() -> None:
             subscription.close()
         await asyncio.sleep(5)
         assert it.hub.feeds == {}
-        assert {group for group, seats in it.world.groups.items() if seats} == {it.hub._ring_group}
+        assert {group for group, seats in it.world.groups.items() if seats} == {it.hub.seats[0]._ring_group}
         assert len(asyncio.all_tasks()) <= 4  # this one, the seat's reader, the sweep, a ring
 
     run(play())

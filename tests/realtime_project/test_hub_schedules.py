@@ -72,7 +72,7 @@ class Client:
 
 async def play(script: list[tuple[str, int, float]], seed: int, trouble: float) -> None:
     world = World(random.Random(seed), trouble)
-    hub = Hub(lambda: world, world)
+    hub = Hub([lambda: world], world)
     clients: list[Client] = []
 
     def join(since: int | None) -> None:

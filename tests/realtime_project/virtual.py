@@ -89,6 +89,9 @@ class World:
             late = self.chance.choice([0, 0, 0.001, 0.01, 0.05, 0.5, 3]) if self.chance.random() < self.trouble else 0
             asyncio.get_running_loop().call_later(late, self._arrive, group, message)
 
+    async def flush(self) -> None:
+        await self._reached()
+
     def _arrive(self, group: str, message: dict[str, Any]) -> None:
         if self.groups.get(group) and not self.deaf:
             self.seat.put_nowait(message)

@@ -1,0 +1,229 @@
+"""Two servers on PostgreSQL and Redis: what holds on one holds across them."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster import Cluster, make_template
+from tests.helpers import ChatClient, Server, connect, guest, unique
+from tests.services import Postgres, Redis
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    running = Postgres()
+    running.start()
+    make_template(running)
+    yield running
+    running.remove()
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Redis]:
+    running = Redis()
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="session")
+def pair(
+    postgres: Postgres, redis: Redis, servers: list[Server], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """Two servers that these tests share."""
+    settings: dict[str, Any] = {"DJANGO_SETTINGS_MODULE": "tests.mounted.settings", "WEBSOCKET_RATE": 0}
+    cluster = Cluster(tmp_path_factory.mktemp("pair"), postgres, [redis], "pair", 2, **settings)
+    servers.extend(cluster.servers)
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+async def ready(*sockets: Any) -> None:
+    """Redis does not confirm a subscription before it is answered: from shortly after, nothing is lost."""
+    await asyncio.sleep(0.2)
+
+
+async def test_a_broadcast_reaches_both_servers(pair: Cluster) -> None:
+    one, two = pair.servers
+    async with connect(one.ws("ws/broadcast/")) as a, connect(two.ws("ws/broadcast/")) as b:
+        await ready(a, b)
+        for content in ("text", b"\x00\xff", "żółw\0"):
+            await a.send(content)
+            assert await a.recv() == await b.recv() == content
+
+
+async def test_h22_two_servers_share_a_room(pair: Cluster) -> None:
+    one, two = pair.servers
+    name = unique("room")
+    async with connect(one.ws(f"ws/rooms/{name}/")) as a, connect(two.ws(f"ws/rooms/{name}/")) as b:
+        await ready(a, b)
+        await b.send_json({"user": "bob", "text": "over here"})
+        assert await a.recv_json() == {"type": "message", "user": "bob", "text": "over here"}
+
+
+async def test_z05_a_burst_keeps_each_senders_order_across_servers(pair: Cluster) -> None:
+    one, two = pair.servers
+    async with (
+        connect(one.ws("ws/broadcast/"), max_queue=None) as a,
+        connect(two.ws("ws/broadcast/"), max_queue=None) as b,
+    ):
+        await ready(a, b)
+        for number in range(1_000):
+            await a.send(f"a{number}")
+            await b.send(f"b{number}")
+        for socket in (a, b):
+            got = [str(await socket.recv()) for _ in range(2_000)]
+            assert [text for text in got if text[0] == "a"] == [f"a{number}" for number in range(1_000)]
+            assert [text for text in got if text[0] == "b"] == [f"b{number}" for number in range(1_000)]
+
+
+async def test_z11_an_operation_runs_once_however_many_servers_there_are(pair: Cluster) -> None:
+    one, two = pair.servers
+    async with connect(one.ws("ws/ops/")) as a, connect(two.ws("ws/ops/")) as b:
+        await ready(a, b)
+        await a.send("quietly")
+        for socket in (a, b):
+            assert await socket.recv() == "QUIETLY"
+            await socket.silent()
+
+
+async def test_z13_another_process_publishes_to_plain_and_durable_topics(pair: Cluster) -> None:
+    one, two = pair.servers
+    async with (
+        connect(one.ws("ws/broadcast/")) as plain,
+        connect(two.ws("ws/broadcast/")) as other,
+        connect(two.ws("ws/feed/")) as feed,
+    ):
+        await ready(plain, other, feed)
+        word = unique("from a command")
+        await asyncio.to_thread(one.manage, "publish", "demo.broadcast", word)
+        assert await plain.recv() == await other.recv() == word
+        await asyncio.to_thread(one.manage, "publish", "news", word)
+        assert await feed.recv() == word
+
+
+async def test_z13_an_operation_runs_in_a_command_too(pair: Cluster) -> None:
+    one, two = pair.servers
+    async with connect(two.ws("ws/ops/")) as socket:
+        await ready(socket)
+        await asyncio.to_thread(one.manage, "publish", "mounted.from_clients", "quietly")
+        assert await socket.recv() == "QUIETLY"
+        await socket.silent()
+
+
+async def test_a_chat_on_two_servers_is_one_chat(pair: Cluster) -> None:
+    one, two = pair.servers
+    async with ChatClient(one, guest(one)) as a, ChatClient(two, guest(two)) as b:
+        await a.subscribe("lobby")
+        await b.subscribe("lobby")
+        for number in range(20):
+            await (a if number % 2 else b).post("lobby", str(number))
+        last = await a.post("lobby", "last")
+        for client in (a, b):
+            await client.heard("lobby", last["offset"])
+            client.assert_whole("lobby")
+        assert a.texts("lobby")[-21:] == b.texts("lobby")[-21:]
+        async with ChatClient(two, guest(two)) as late:
+            await late.subscribe("lobby", since=last["offset"] - 5)
+            await late.heard("lobby", last["offset"])
+            late.assert_whole("lobby")
+
+
+async def test_z50_z52_both_servers_and_their_clients_are_listed(pair: Cluster) -> None:
+    one, two = pair.servers
+    async with connect(one.ws("ws/asgi/echo/")), connect(two.ws("ws/asgi/echo/")):
+        await asyncio.sleep(2.5)
+        code = """
+        from realtime_project import registry
+        print(json.dumps([
+            [server.port, len(registry.clients(server.id, "/ws/asgi/echo/"))] for server in registry.servers()
+        ]))
+        """
+        assert sorted(await asyncio.to_thread(one.python, code)) == sorted([[one.port, 1], [two.port, 1]])
+
+
+async def test_z50_a_killed_server_leaves_with_its_clients(
+    postgres: Postgres, redis: Redis, servers: list[Server], tmp_path: Path
+) -> None:
+    cluster = Cluster(tmp_path, postgres, [redis], "killed", 2)
+    servers.extend(cluster.servers)
+    cluster.start()
+    try:
+        one, two = cluster.servers
+        async with connect(two.ws("ws/asgi/echo/")):
+            await asyncio.sleep(1.5)
+            two.kill()
+        rows = """
+        from realtime_project.models import Connection, Server
+        print(json.dumps([Server.objects.count(), Connection.objects.count()]))
+        """
+        deadline = time.monotonic() + 8
+        while (left := await asyncio.to_thread(one.python, rows)) != [1, 0] and time.monotonic() < deadline:
+            await asyncio.sleep(0.2)
+        assert left == [1, 0]
+    finally:
+        cluster.stop()
+
+
+@pytest.mark.logs_errors
+async def test_without_redis_posts_are_acknowledged_and_delivered_and_a_publish_fails_clearly(
+    postgres: Postgres, servers: list[Server], tmp_path: Path
+) -> None:
+    layer = Redis()
+    layer.start()
+    cluster = Cluster(tmp_path, postgres, [layer], "away", 2, WEBSOCKET_RATE=0)
+    servers.extend(cluster.servers)
+    cluster.start()
+    try:
+        one, two = cluster.servers
+        async with ChatClient(one, guest(one)) as a, ChatClient(two, guest(two)) as b:
+            await a.subscribe("lobby")
+            await b.subscribe("lobby")
+            await a.post("lobby", "before")
+            layer.kill()
+            posted = time.monotonic()
+            ack = await a.post("lobby", "while redis is away")
+            assert time.monotonic() - posted < 1.5
+            await b.heard("lobby", ack["offset"], timeout=5)
+            with pytest.raises(AssertionError, match="did not take the message"):
+                await asyncio.to_thread(one.manage, "publish", "demo.broadcast", "nobody hears this")
+            layer.start()
+            await asyncio.sleep(7)
+            async with connect(one.ws("ws/broadcast/")) as plain, connect(two.ws("ws/broadcast/")) as other:
+                await ready(plain, other)
+                await plain.send("again")
+                assert await other.recv(5) == "again"
+            ack = await a.post("lobby", "after")
+            await b.heard("lobby", ack["offset"], timeout=1.5)  # by doorbell, not by the sweep
+            for client in (a, b):
+                client.assert_whole("lobby")
+    finally:
+        cluster.stop()
+        layer.kill()
+
+
+async def test_two_redis_hosts_share_the_topics(postgres: Postgres, servers: list[Server], tmp_path: Path) -> None:
+    layers = [Redis(), Redis()]
+    for layer in layers:
+        layer.start()
+    cluster = Cluster(tmp_path, postgres, layers, "shared", 2)
+    servers.extend(cluster.servers)
+    cluster.start()
+    try:
+        one, two = cluster.servers
+        for _ in range(20):
+            name = unique("room")
+            async with connect(one.ws(f"ws/rooms/{name}/")) as a, connect(two.ws(f"ws/rooms/{name}/")) as b:
+                await ready(a, b)
+                await a.send_json({"text": name})
+                assert (await b.recv_json())["text"] == name
+        assert all(layer.published() > 5 for layer in layers)
+    finally:
+        cluster.stop()
+        for layer in layers:
+            layer.kill()
