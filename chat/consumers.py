@@ -9,10 +9,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, NamedTuple
-from weakref import WeakValueDictionary
+from urllib.parse import parse_qsl
 
 from django.conf import settings
-from django.http import QueryDict
 
 from realtime_project import database
 from realtime_project.commits import Unavailable, commits
@@ -26,10 +25,10 @@ from .models import Room, room_topic
 
 logger = logging.getLogger(__name__)
 
-WAITING = 1_000  # messages that wait for the layer before a sender's next frame is read
 UNACKNOWLEDGED = 256  # posts of one connection that wait for their commit before its next frame is read
 SUBSCRIPTIONS = 200  # rooms of one connection
 PATIENCE = 5.0  # seconds a subscription waits for the database
+BUCKETS = 1_000  # people whose buckets are kept before the full ones are thrown out
 TYPING = 1.0  # seconds between two typing notices of one connection
 REFUSED = 100, 10.0  # refusals for being too fast, in so many seconds, before the connection is closed
 LOGIN, TOO_FAST = 4401, 4429  # close codes
@@ -79,13 +78,7 @@ class TopicConsumer(Consumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         content: Content = bytes_data if text_data is None else text_data  # type: ignore[assignment]
         for topic in self.targets:
-            if topic.history:
-                await topic.publish(content)
-                continue
-            with suppress(PublishError):  # logged by the hub; a plain topic promises no more while the layer is away
-                sent = topic.publish_nowait(content)
-                if hub().waiting > WAITING:
-                    await sent
+            await self.push(topic, content)
 
     async def disconnect(self, code: int) -> None:
         for subscription in self.subscriptions:
@@ -93,8 +86,16 @@ class TopicConsumer(Consumer):
 
 
 def _since(query: bytes) -> int | None:
-    value = QueryDict(query).get("since", "")
+    value = _asked(query).get("since", "")
     return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
+
+
+def _asked(query: bytes) -> dict[str, str]:
+    """The parameters of a connection; none if there are too many to be meant."""
+    try:
+        return dict(parse_qsl(query.decode("latin1"), max_num_fields=50))
+    except ValueError:
+        return {}
 
 
 class Seat(NamedTuple):
@@ -133,11 +134,16 @@ class ChatConsumer(Consumer):
     async def connect(self) -> None:
         await self.accept()
         self.user = self.scope["user"]
-        if not self.user.is_authenticated:
+        if not self.user.is_authenticated or self._meant_for_another():
             # accepted first: a browser cannot read why a handshake was refused
             self.connection.close_soon(LOGIN, "log in first")
             return
         self.bucket = bucket_of(self.user.pk)
+
+    def _meant_for_another(self) -> bool:
+        """Whether `?as=3` names another person: a page whose browser has changed hands must not post as the new one."""
+        meant = _asked(self.scope["query_string"]).get("as")
+        return meant is not None and meant != str(self.user.pk)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
@@ -283,13 +289,16 @@ class ChatConsumer(Consumer):
         self.connection.send_text(protocol.error(id, code, detail, **more))
 
 
-_buckets: WeakValueDictionary[int, Bucket] = WeakValueDictionary()
+_buckets: dict[int, Bucket] = {}
 
 
 def bucket_of(user_id: int) -> Bucket:
-    """One bucket a person and process, whatever the number of their connections; kept while one is open."""
+    """One bucket a person and process, whatever the number of their connections; coming back does not fill it."""
     bucket = _buckets.get(user_id)
     if bucket is None:
+        if len(_buckets) >= BUCKETS:
+            for each in [each for each, kept in _buckets.items() if kept.full]:
+                del _buckets[each]
         bucket = _buckets[user_id] = Bucket(settings.WEBSOCKET_RATE, settings.WEBSOCKET_BURST, time.monotonic)
     return bucket
 

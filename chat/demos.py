@@ -46,7 +46,7 @@ class RoomConsumer(Consumer):
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as mistake:
             self.connection.send_text(error(None, "invalid_message", str(mistake)))
             return
-        self.room.publish_nowait(encode(type="message", user=said.user, text=said.text))
+        await self.push(self.room, encode(type="message", user=said.user, text=said.text))
 
     async def disconnect(self, code: int) -> None:
         if self.subscription:

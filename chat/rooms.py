@@ -52,9 +52,12 @@ def post(posts: list[Post]) -> list[Ack | Refusal]:
     rooms = Room.objects.in_bulk({each.room for each in posts}, field_name="slug")
     authors = User.objects.filter(is_active=True).in_bulk({each.author for each in posts})
     refusals = {each: refusal for each in posts if (refusal := _refuse(each, rooms, authors))}
-    wanted = {_key(each, rooms): each for each in reversed(posts) if each not in refusals}  # the first of equals
+    wanted: dict[Key, Post] = {}
+    for each in posts:
+        if each not in refusals:
+            wanted.setdefault(_key(each, rooms), each)  # the first of equals
     stored = _stored(wanted)
-    fresh = {key: wanted[key] for key in reversed(wanted) if key not in stored}
+    fresh = {key: each for key, each in wanted.items() if key not in stored}
     if fresh:
         stored |= _store(fresh, {room.pk: room for room in rooms.values()}, authors)
     return [refusals[each] if each in refusals else stored[_key(each, rooms)] for each in posts]

@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.views import LoginView, redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render, resolve_url
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -56,7 +57,9 @@ def address_of(request: HttpRequest) -> str | None:
 def destination(request: HttpRequest) -> str:
     """The `next` of a form or a link if it leads to another page of ours, else ""."""
     asked = request.POST.get("next") or request.GET.get("next") or ""
-    ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
+    ours = asked.startswith("/") and url_has_allowed_host_and_scheme(
+        asked, {request.get_host()}, require_https=request.is_secure()
+    )
     return asked if ours and urlsplit(asked).path != request.path else ""
 
 
@@ -84,7 +87,7 @@ def enter(request: HttpRequest, form: PersonForm, template: str) -> HttpResponse
                 login(request, form.person, PASSWORDS)
                 if is_new:
                     welcome(form.person)
-                return redirect(destination(request) or "home")
+                return HttpResponseRedirect(destination(request) or reverse("home"))
     return render(request, template, {"form": form, "next": destination(request)}, status=status)
 
 
@@ -97,7 +100,7 @@ def welcome(person: User) -> None:
 @visited
 def guest(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
-        return redirect(destination(request) or "home")
+        return HttpResponseRedirect(destination(request) or reverse("home"))
     person = User(created_from=address_of(request))
     return enter(request, GuestForm(typed(request), person=person), "chat/guest.html")
 
@@ -111,7 +114,7 @@ def signup(request: HttpRequest) -> HttpResponse:
     elif request.user.is_guest:
         person = User.objects.get(pk=request.user.pk)  # not the page's own: the form changes it
     else:
-        return redirect(destination(request) or "home")
+        return HttpResponseRedirect(destination(request) or reverse("home"))
     form = SignUpForm(typed(request), person=person, initial={"name": person.name})
     return enter(request, form, "chat/signup.html")
 
@@ -125,7 +128,7 @@ class LogIn(LoginView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if request.user.is_authenticated and not request.user.is_guest:
-            return redirect(destination(request) or "home")
+            return HttpResponseRedirect(destination(request) or reverse("home"))
         return super().dispatch(request, *args, **kwargs)
 
 

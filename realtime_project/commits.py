@@ -65,7 +65,11 @@ class Commits:
             if rest:
                 self._queues[function] = rest  # to the back: another function's list goes first
             items = [item for item, _ in batch]
-            outcomes = await self.loop.run_in_executor(self._thread, partial(clean, _commit, function, items))
+            try:
+                outcomes = await self.loop.run_in_executor(self._thread, partial(clean, _commit, function, items))
+            except Exception as error:  # not even the connection could be tidied up; the next list is tried
+                logger.exception("the commit thread failed")
+                outcomes = [Unavailable(str(error))] * len(items)
             self.lists += 1
             self.items += len(batch)
             self.waiting -= len(batch)
@@ -101,4 +105,4 @@ def _commit(function: Function[Any, Any], items: list[Any]) -> list[Outcome]:
         if len(items) > 1:
             return [outcome for item in items for outcome in _commit(function, [item])]
         logger.exception("a write of %s failed", function.__qualname__)
-        return [error]
+        return [RuntimeError(repr(error)) if isinstance(error, StopIteration) else error]  # a future takes no other

@@ -18,7 +18,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from .feeds import Event
+from .feeds import Event, size_of
 from .registry import registry
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,9 @@ logger = logging.getLogger(__name__)
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-TOO_BIG, FAILED, SLOW = 1009, 1011, 1013  # close codes, RFC 6455 section 7.4.1 and its registry
+DONE, TOO_BIG, FAILED, SLOW = 1000, 1009, 1011, 1013  # close codes, RFC 6455 section 7.4.1 and its registry
+
+TURN = 4_000  # messages written before the loop may do something else
 
 _numbers = itertools.count()
 
@@ -52,15 +54,20 @@ class Connection:
         self._never_waits = type(getattr(getattr(send, "func", None), "__self__", None)).__module__ == "daphne.server"
         self._farewell: dict[str, Any] | None = None  # the close that follows what was written
         self._out: list[dict[str, Any]] = []
-        self._waiting = 0  # characters or bytes in _out
+        self._waiting = 0  # bytes in _out
+        self._writing = False  # the writer is in the middle of `send`
         self._writer: asyncio.Task[None] | None = None
 
     # what the hub asks ----------------------------------------------------------------------------------------
     def write(self, events: Sequence[Event]) -> None:
-        """Send events, soon. Never waits; a reader that lets WEBSOCKET_MAX_BUFFER wait is closed with 1013."""
+        """Send events, soon. Never waits.
+
+        Where the server makes a writer wait, a reader that lets WEBSOCKET_MAX_BUFFER wait is closed with 1013. Stock
+        Daphne never does: it holds whatever a slow reader has not taken.
+        """
         if self.closed:
             return
-        if self._waiting > settings.WEBSOCKET_MAX_BUFFER:
+        if self._writing and self._waiting > settings.WEBSOCKET_MAX_BUFFER:  # the server has made the writer wait
             self._out.clear()
             self.close_soon(SLOW, "too slow")
             return
@@ -73,6 +80,11 @@ class Connection:
         self.bytes_out += size
         if self._writer is None:
             self._start_writing()
+
+    @property
+    def unsent(self) -> int:
+        """Messages that wait for the writer."""
+        return len(self._out)
 
     async def drain(self) -> None:
         """Return when what was written has gone to the server."""
@@ -99,11 +111,12 @@ class Connection:
         self._out.clear()
         if self._writer and not self._never_waits:
             self._writer.cancel()
-        if self.closed or not self.accepted:
+        if not self.accepted or (self.closed and not self._farewell):
             return self.closed
-        self.closed = True
+        farewell = self._farewell or {"type": "websocket.close", "code": FAILED, "reason": "internal error"}
+        self.closed, self._farewell = True, None
         try:
-            await self._send({"type": "websocket.close", "code": FAILED, "reason": "internal error"})
+            await self._send(farewell)
         except Exception:
             return False
         return True
@@ -111,19 +124,21 @@ class Connection:
     async def flush(self) -> None:
         """Send what was written; for the task that writes."""
         send = self._send
+        self._writing = True
         try:
             while self._out:
                 out, self._out, self._waiting = self._out, [], 0
                 for message in out:
                     await send(message)
             if self._farewell:
-                await self._close(self._farewell)
+                farewell, self._farewell = self._farewell, None
+                await self._close(farewell)
         except Exception as error:  # the client has gone, or the application may not send now
             logger.debug("connection %s: cannot be written to: %r", self.id, error)
             self.closed = True
             self._out.clear()
         finally:
-            self._writer = None
+            self._writer, self._writing = None, False
 
     async def _close(self, message: dict[str, Any]) -> None:
         try:
@@ -136,9 +151,8 @@ class Connection:
         """The application's `send`."""
         kind = message["type"]
         if kind == "websocket.send":
-            content = message.get("bytes") or message.get("text") or ""
             self.messages_out += 1
-            self.bytes_out += len(content)
+            self.bytes_out += size_of(message.get("bytes") or message.get("text") or b"")
         elif kind == "websocket.accept":
             self.accepted = True
             self.subprotocol = message.get("subprotocol")
@@ -156,12 +170,10 @@ class Connection:
         content = message.get("text")
         if content is None:
             content = message.get("bytes") or b""
-        size = len(content)
+        size = size_of(content)
         self.messages_in += 1
         self.bytes_in += size
-        if size * 4 <= limit or isinstance(content, bytes):
-            return size <= limit
-        return len(content.encode()) <= limit
+        return size <= limit
 
 
 class Flusher:
@@ -181,8 +193,13 @@ class Flusher:
     async def _run(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
+            sent = 0
             for connection in waiting:
+                sent += connection.unsent
                 await connection.flush()
+                if sent >= TURN:
+                    sent = 0
+                    await asyncio.sleep(0)
 
 
 flusher = Flusher()
@@ -218,6 +235,9 @@ def door(app: App, endpoint: str) -> App:
 
         try:
             await app({**scope, "connection": connection}, receive_counted, connection.send)
+            if connection.accepted:  # an application that has returned reads no more
+                connection.close_soon(DONE)
+                await connection.drain()
         except Exception:
             logger.exception("connection %s on %s: the application failed", connection.id, endpoint)
             if not await connection.fail():

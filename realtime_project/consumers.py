@@ -3,13 +3,20 @@
 Channels gives every consumer a channel, a task pair and a thread hop a message; the hub makes all three unnecessary.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from .connections import Connection
+from .commits import Unavailable
+from .connections import TOO_BIG, Connection
+from .feeds import Content
+from .topics import PublishError, Topic, hub
+
+LATER = 1013  # close code
+WAITING = 1_000  # messages that wait for the layer before a sender's next frame is read
 
 
 class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
@@ -22,6 +29,7 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     max_size: ClassVar[int | None] = None  # bytes of one message, where it is less than WEBSOCKET_MAX_MESSAGE_SIZE
     channel_layer = channel_name = None
     connection: Connection
+    _left = False
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         self.scope, self.base_send = scope, send
@@ -32,15 +40,36 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         except StopConsumer:
             pass
         except BaseException:
-            await self.disconnect(1011)
+            await self._leave(1011)
             raise
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         await getattr(self, HANDLERS[message["type"]])(message)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        await self.disconnect(message["code"])
+        await self._leave(message["code"])
         raise StopConsumer
+
+    async def _leave(self, code: int) -> None:
+        if not self._left:
+            self._left = True
+            await self.disconnect(code)
+
+    async def push(self, topic: Topic, content: Content) -> None:
+        """Publish what the client sent. Waits only where too much waits already, so that its next frame waits too."""
+        try:
+            if topic.history:
+                await topic.publish(content)
+                return
+            sent = topic.publish_nowait(content)
+            if hub().waiting > WAITING:
+                await asyncio.shield(sent)
+        except PublishError:
+            pass  # the hub has logged it; a plain topic promises no more while the layer is away
+        except Unavailable:
+            self.connection.close_soon(LATER, "try again later")  # what cannot be kept must not look as if it were
+        except ValueError as error:
+            self.connection.close_soon(TOO_BIG, str(error))
 
 
 HANDLERS = {f"websocket.{event}": f"websocket_{event}" for event in ("connect", "receive", "disconnect")}

@@ -27,6 +27,11 @@ PAUSE = 0.2, 5.0  # seconds between attempts while the log fails: first and long
 Content = str | bytes
 
 
+def size_of(content: Content) -> int:
+    """Bytes on the wire."""
+    return len(content) if isinstance(content, bytes) or content.isascii() else len(content.encode(errors="replace"))
+
+
 class Event:
     """One entry of a topic. `message` is made once and sent to every subscriber of this process."""
 
@@ -35,7 +40,7 @@ class Event:
     def __init__(self, content: Content, offset: int | None = None) -> None:
         self.content = content
         self.offset = offset  # None in a plain topic
-        self.size = len(content)
+        self.size = size_of(content)
         kind = "text" if isinstance(content, str) else "bytes"
         self.message: dict[str, Any] = {"type": "websocket.send", kind: content}
 
@@ -118,7 +123,7 @@ class Subscription:
         try:
             self.reader.write(events)
         except Exception:  # one reader's mistake is not the others' loss
-            logger.exception("topic %s: a reader failed and is let go", self.feed.name)
+            logger.exception("topic %r: a reader failed and is let go", self.feed.name)
             self.close()
 
     def reset(self, head: int, epoch: str) -> None:
@@ -189,7 +194,7 @@ class Feed:
                     await self._work()
                     pause = PAUSE[0]
                 except Exception:
-                    logger.exception("topic %s: trying again in %.1f s", self.name, pause)
+                    logger.exception("topic %r: trying again in %.1f s", self.name, pause)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, PAUSE[1])
                     continue
@@ -198,6 +203,7 @@ class Feed:
                 await self._joining
             if self.joined_by:
                 name, self.joined_by = self.joined_by, None
+                self._given_up()
                 await self.seat.leave(self.group, name)
             if not self.members:  # nobody came meanwhile, and nobody can before the next line
                 self.hub.forget(self)
@@ -231,7 +237,7 @@ class Feed:
         try:
             self.joined_by = await self.seat.join(self.group)
         except Exception as error:  # tried again at the next sweep
-            logger.warning("topic %s: its group cannot be joined yet: %r", self.name, error)
+            logger.warning("topic %r: its group cannot be joined yet: %r", self.name, error)
         else:
             self._joined()
         finally:
@@ -240,6 +246,10 @@ class Feed:
 
     def _joined(self) -> None:
         """The group is joined."""
+
+    def _given_up(self) -> None:
+        """The group is left; who comes meanwhile waits until it is joined again."""
+        self.opened = asyncio.get_running_loop().create_future()
 
     def _tried(self) -> None:
         if not self.opened.done():
@@ -295,7 +305,7 @@ class DurableFeed(Feed):
                 await self._replay_some(subscription)
                 pause = PAUSE[0]
             except Exception:
-                logger.exception("topic %s: replaying again in %.1f s", self.name, pause)
+                logger.exception("topic %r: replaying again in %.1f s", self.name, pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, PAUSE[1])
 
@@ -352,7 +362,7 @@ class DurableFeed(Feed):
         self._wake.set()
 
     def _reset(self, head: int, epoch: str) -> None:
-        logger.warning("topic %s: another life of the log: from %s to %s", self.name, self.last, head)
+        logger.warning("topic %r: another life of the log: from %s to %s", self.name, self.last, head)
         self.life += 1
         self.last = self.target = head
         self.epoch = epoch
@@ -365,6 +375,9 @@ class DurableFeed(Feed):
 
     def _joined(self) -> None:
         self._look_due = True  # what rang before the group was joined
+
+    def _given_up(self) -> None:
+        """The log stays open: it is asked again as soon as the group is joined."""
 
     def _tried(self) -> None:
         self._wake.set()

@@ -112,6 +112,8 @@ class Seat:
                     self.waiting -= len(batch.events)
                     if failure is None:
                         failure = await self._send_one(name, epoch, batch)
+                    if batch.sent.done():  # whoever waited has gone
+                        continue
                     if failure is None:
                         batch.sent.set_result(None)
                     else:  # what waited behind it would wait in vain
@@ -127,7 +129,7 @@ class Seat:
             async with asyncio.timeout(LIMIT):
                 await self.layer.group_send(group_of(name), bell)
         except Exception as error:
-            logger.warning("topic %s: the layer did not take %d events: %r", name, len(batch.events), error)
+            logger.warning("topic %r: the layer did not take %d events: %r", name, len(batch.events), error)
             return error
         return None
 
@@ -299,7 +301,7 @@ class Hub:
             try:
                 self.publish(name, events, epoch)
             except PublishError as error:
-                logger.warning("topic %s: no doorbell: %s", name, error)
+                logger.warning("topic %r: no doorbell: %s", name, error)
 
     # the sweep ------------------------------------------------------------------------------------------------
     def start(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 class Bucket:
     """Holds `burst` tokens at most and gains `rate` of them a second. A rate of 0 is no limit."""
 
-    __slots__ = ("__weakref__", "_at", "_clock", "_tokens", "burst", "rate")
+    __slots__ = ("_at", "_clock", "_tokens", "burst", "rate")
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float]) -> None:
         self.rate, self.burst, self._clock = rate, burst, clock
@@ -23,3 +23,8 @@ class Bucket:
             self._tokens -= 1
             return 0
         return (1 - self._tokens) / self.rate
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing is lost with this bucket: a new one would be as full."""
+        return self._tokens + (self._clock() - self._at) * self.rate >= self.burst

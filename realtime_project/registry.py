@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import transaction
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
@@ -136,9 +137,9 @@ class Registry:
         rows = [self._connection_row(self.connections[id]) for id in changed]
         assert self._row
         known = await database.run(_save, self._row, rows, gone, settings.SERVER_LEASE)
-        if not known:  # this server was thought dead: next time everything is written again
-            self._written = {}
-            return
+        if not known:  # this server was thought dead, its rows are gone: the others are written again next time
+            written.clear()
+            gone = []
         for id in gone:
             del written[id]
         written.update((id, now[id]) for id in changed)
@@ -167,19 +168,31 @@ def _sum(connection: Connection) -> int:
 
 def _save(server: Server, rows: list[ConnectionRow], gone: list[str], lease: float) -> bool:
     """One batch. False if this server's row had been reaped: it is entered again."""
-    with transaction.atomic():
-        known = bool(Server.objects.filter(pk=server.pk).update(seen_at=Now()))
-        if not known:
-            server.save(force_insert=True)
-        ConnectionRow.objects.filter(pk__in=gone).delete()
-        ConnectionRow.objects.bulk_create(
-            rows, update_conflicts=True, unique_fields=["id"], update_fields=COUNTED, batch_size=500
-        )
-        dead = Server.objects.filter(seen_at__lt=Now() - timedelta(seconds=lease))
-        if dead.exists():
+    known = bool(Server.objects.filter(pk=server.pk).update(seen_at=Now()))  # by itself: no row may cost the lease
+    if not known:
+        server.save(force_insert=True)
+    try:
+        _save_connections(rows, gone)
+    except IntegrityError:  # somebody was deleted while connected
+        users = get_user_model()._default_manager.filter(pk__in=[row.user_id for row in rows])
+        left = set(users.values_list("pk", flat=True))
+        for row in rows:
+            row.user_id = row.user_id if row.user_id in left else None
+        _save_connections(rows, gone)
+    dead = Server.objects.filter(seen_at__lt=Now() - timedelta(seconds=lease))
+    if dead.exists():
+        with transaction.atomic():
             ConnectionRow.objects.filter(server__in=dead).delete()
             dead.delete()
     return known
+
+
+@transaction.atomic
+def _save_connections(rows: list[ConnectionRow], gone: list[str]) -> None:
+    ConnectionRow.objects.filter(pk__in=gone).delete()
+    ConnectionRow.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["id"], update_fields=COUNTED, batch_size=500
+    )
 
 
 registry = Registry()

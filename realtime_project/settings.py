@@ -5,6 +5,7 @@ and must be told what cannot be guessed. A wrong value ends the process at start
 """
 
 import os
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,11 @@ elif not SECRET_KEY:
     mistakes.append("SECRET_KEY must be set when DEBUG=0: a long random text that stays secret.")
 ALLOWED_HOSTS = needed("ALLOWED_HOSTS", "chat.example.org")
 ALLOWED_ORIGINS = needed("ALLOWED_ORIGINS", "https://chat.example.org")
+mistakes += [
+    f"ALLOWED_ORIGINS must hold origins like https://chat.example.org, without a path, not {origin!r}."
+    for origin in ALLOWED_ORIGINS
+    if not re.fullmatch(r"https?://[^/?#@\s]+", origin)
+]
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
 
 # The demonstration endpoints let anybody broadcast: not in production unless asked for.
@@ -147,7 +153,7 @@ DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{STATE_DI
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Writers queue for the lock instead of failing half-way; FULL, so that what was acknowledged survives power loss.
     DATABASES["default"] |= {
-        "CONN_MAX_AGE": None,
+        "CONN_MAX_AGE": 0,  # under ASGI every request has a thread of its own: kept connections would pile up
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,

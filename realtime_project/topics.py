@@ -12,7 +12,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -156,7 +156,8 @@ class Topic:
 
     def _operate_after_commit(self, serving: Hub | None, content: Content) -> None:
         if serving:
-            serving.loop.call_soon_threadsafe(self._operate, content)
+            with suppress(RuntimeError):  # its loop has ended
+                serving.loop.call_soon_threadsafe(self._operate, content)
         elif self.operations:
             asyncio.run(_alone(self._perform_all(content)))
 
@@ -192,7 +193,7 @@ class Topic:
                 if effect.topic.history:
                     await commits().write(history.publish, (effect.topic.name, effect.content))
                 else:
-                    await hub().publish(effect.topic.name, (effect.content,))
+                    await asyncio.shield(hub().publish(effect.topic.name, (effect.content,)))
                 effect.topic._operate(effect.content, depth + 1)
         except Exception:
             logger.exception("an operation of %r failed", self)

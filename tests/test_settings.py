@@ -77,6 +77,15 @@ def test_h48_a_wrong_number_is_one_clear_line(tree: Path, name: str, value: str)
     assert repr(value) in lines[0]
 
 
+@pytest.mark.parametrize(
+    "origin", ["chat.example.org", "https://chat.example.org/", "https://a@b", "wss://chat.example.org"]
+)
+def test_h48_a_wrong_origin_is_one_clear_line(tree: Path, origin: str) -> None:
+    refused = run(["-c", SETTINGS], environment(ALLOWED_ORIGINS=origin), cwd=tree)
+    [line] = refused.stderr.strip().splitlines()
+    assert line == f"ALLOWED_ORIGINS must hold origins like https://chat.example.org, without a path, not {origin!r}."
+
+
 def test_h48_several_mistakes_are_a_line_each(tree: Path) -> None:
     wrong = environment(WEBSOCKET_MAX_MESSAGE_SIZE="0", SERVER_LEASE="0", DEBUG="perhaps")
     lines = run(["-c", SETTINGS], wrong, cwd=tree).stderr.strip().splitlines()

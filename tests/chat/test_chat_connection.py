@@ -305,3 +305,28 @@ async def test_a_page_and_the_events_after_it_fit_together(server: Server) -> No
         assert [message["text"] for message in page["messages"]] == ["2", "3", "4"]
         assert [message["offset"] for message in page["messages"]] == [4, 5, 6]
         assert client.texts(room) == ["after the page"]
+
+
+async def test_a_page_made_for_one_person_does_not_speak_for_another(server: Server) -> None:
+    cookie = guest(server)
+    async with connect(server.ws("ws/chat/?as=999999999"), cookie) as socket:
+        code, _ = await socket.closed()
+    assert code == 4401
+
+
+async def test_coming_back_does_not_fill_the_bucket(start_server: Callable[..., Server]) -> None:
+    server = start_server(WEBSOCKET_RATE=1, WEBSOCKET_BURST=5)
+    cookie = guest(server)
+    async with ChatClient(server, cookie) as client:
+        for number in range(5):
+            await client.post("lobby", str(number))
+    async with ChatClient(server, cookie) as again:
+        with pytest.raises(Refused) as refused:
+            await again.post("lobby", "at once")
+    assert refused.value.code == "rate_limited"
+
+
+async def test_parameters_beyond_counting_are_ignored(server: Server) -> None:
+    query = "&".join(f"p{number}=1" for number in range(2_000))
+    async with connect(server.ws(f"ws/feed/?{query}&since=0")) as socket:
+        await socket.silent(0.2)

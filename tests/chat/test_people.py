@@ -439,6 +439,8 @@ ELSEWHERE = [
     "\x01//evil.example",
     " //evil.example",
     "ftp://testserver/",
+    "rooms/lobby/",
+    "room",  # the name of a URL is no address
 ]
 
 

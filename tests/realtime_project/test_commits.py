@@ -121,3 +121,13 @@ async def test_every_list_is_one_transaction_on_a_thread_of_its_own() -> None:
 
 async def test_durable_publishes_are_numbered_in_the_order_they_were_asked_for() -> None:
     assert await write_all(Commits(64), history.publish, [("t", str(n)) for n in range(200)]) == list(range(1, 201))
+
+
+async def test_a_function_that_fails_in_any_way_stops_nothing() -> None:
+    def stops(items: list[str]) -> list[int]:
+        return [next(iter([])) for _ in items] or next(iter(()))
+
+    commits = Commits(256)
+    [failed] = await write_all(commits, stops, ["a"])
+    assert "StopIteration" in str(failed)
+    assert await commits.write(names, "b")

@@ -135,3 +135,34 @@ async def test_h36_the_row_is_gone_after_a_clean_close_a_drop_and_an_exception(m
     assert rows == []
     for way in ways:
         await way.__aexit__(None, None, None)
+
+
+async def test_a_person_deleted_while_connected_costs_the_server_nothing(start_server: Callable[..., Server]) -> None:
+    server = start_server()
+    cookie = guest(server, name := unique("ann"))
+    async with connect(server.ws("ws/chat/"), cookie):
+        await asyncio.to_thread(
+            server.python,
+            f"""
+            from chat.models import *
+            from django.db import transaction
+            from realtime_project.models import Connection, Server
+            user = User.objects.get(name={name!r})
+            Connection.objects.all().delete()
+            Server.objects.all().delete()  # as if reaped: everything is written again
+            user.delete()
+            """,
+        )
+        await asyncio.sleep(3)
+        rows = await asyncio.to_thread(clients, server)
+        assert [row["user__name"] for row in rows] == [None]
+
+
+async def test_a_connection_that_closes_right_after_the_first_beat_leaves_no_ghost(
+    start_server: Callable[..., Server],
+) -> None:
+    server = start_server()
+    for _ in range(6):
+        async with connect(server.ws("ws/asgi/echo/")):
+            await asyncio.sleep(0.35)
+    assert await eventually(lambda: clients(server), lambda rows: rows == []) == []

@@ -171,3 +171,16 @@ def test_another_loop_replaces_the_hub() -> None:
         return serving
 
     assert asyncio.run(here()) is not asyncio.run(here())
+
+
+async def test_a_publisher_that_gives_up_costs_the_other_topics_nothing() -> None:
+    impatient, patient = Topic(generate_uid()), Topic(generate_uid())
+    async with patient.subscribe() as events:
+        hasty = asyncio.create_task(impatient.publish("never mind"))
+        sent = patient.publish_nowait("still sent")
+        await asyncio.sleep(0)
+        hasty.cancel()
+        hub().publish(impatient.name, ["x"]).cancel()
+        await asyncio.wait_for(sent, 2)
+        assert await take(events, 1) == ["still sent"]
+    assert hub().waiting == 0

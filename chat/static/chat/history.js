@@ -14,12 +14,14 @@ export class History {
 
   /** Replaces what is held with the newest page. */
   newest(room) {
-    return this.#once(`${room.slug} newest`, async () => {
+    const { life } = room;
+    return this.#once(`${room.slug} newest ${life}`, async () => {
       this.#rooms.pageAsked(room);
       try {
-        this.#rooms.pageArrived(room, await getMessages(room.slug));
+        const page = await getMessages(room.slug);
+        if (room.life === life) this.#rooms.pageArrived(room, page);
       } catch (error) {
-        this.#rooms.pageFailed(room);
+        if (room.life === life) this.#rooms.pageFailed(room);
         if (error.status === 404) this.#rooms.forget(room.slug);
       }
     });

@@ -25,7 +25,7 @@ const boot = JSON.parse(byId("boot").textContent);
 const { me } = boot;
 
 const rooms = new Rooms(me, boot.rooms);
-const connection = new Connection(socketUrl());
+const connection = new Connection(socketUrl(me));
 const subscriptions = new Subscriptions(connection, rooms);
 const outbox = new Outbox(connection, me);
 const history = new History(rooms);
@@ -149,16 +149,26 @@ connection.addEventListener("message", ({ detail: message }) => {
   if (outcome === "applied") CONSEQUENCES[message.type]?.(message);
 });
 
-let refreshing = 0;
+let refreshing = null;
 
-/** Numbers of members may be a little late; that we are in or out ourselves may not. */
+/**
+ * Numbers of members may be late, and every open page hears of the same change: so not all of them ask at once. That
+ * we are in or out ourselves may not be late. What is due soon is never put off.
+ */
 function membersChanged(user) {
-  clearTimeout(refreshing);
-  refreshing = setTimeout(() => refresh().catch(() => {}), user?.id === me.id ? 0 : 2_000);
+  const wait = user?.id === me.id ? 0 : 5_000 + Math.random() * 25_000;
+  const due = Date.now() + wait;
+  if (refreshing && refreshing.due <= due) return;
+  clearTimeout(refreshing?.timer);
+  const timer = setTimeout(() => {
+    refreshing = null;
+    refresh().catch(() => {});
+  }, wait);
+  refreshing = { timer, due };
 }
 
 subscriptions.addEventListener("lost", ({ detail: room }) => {
-  if (room.pages === "ready" || room.slug === open) history.newest(room);
+  if (room.slug === open) history.newest(room); // another one asks when it is opened
   membersChanged(me); // what is unread has to be counted anew
 });
 

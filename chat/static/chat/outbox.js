@@ -31,7 +31,9 @@ export class Outbox extends EventTarget {
     this.#connection = connection;
     this.#prefix = `harbour.post.${me.id}.`;
     for (const key of keysWith(this.#prefix)) {
-      const { id, room, text, created_at } = JSON.parse(recall(key));
+      const kept = recall(key);
+      if (!kept) continue; // another tab has just had its ack
+      const { id, room, text, created_at } = JSON.parse(kept);
       this.#posts.push({ id, room, text, created_at, state: "pending", note: null, tries: 0 });
     }
     this.#posts.sort((a, b) => (a.created_at < b.created_at ? -1 : 1));

@@ -2,7 +2,8 @@
 // Events are applied once and in order: at or below `last` they are known, beyond `last + 1` something is missing.
 //
 // A room:  slug name description member members       as the server lists it
-//          last epoch                                 the offset all events up to which are applied, and its log's life
+//          last epoch life                            the offset all events up to which are applied, its log's epoch,
+//                                                     and how often we had to start over
 //          read unread line                           the read mark; what others said beyond it; where "New" stands
 //          messages more pages                        a contiguous run, oldest first; whether older exist;
 //                                                     pages: none | loading | ready | failed
@@ -42,7 +43,7 @@ export class Rooms extends EventTarget {
       const unread = fresh.unread ?? 0;
       let room = this.get(slug);
       if (!room) {
-        room = { slug, last: head, epoch: null, read, unread, line: unread ? read : null, counted: head };
+        room = { slug, life: 0, last: head, epoch: null, read, unread, line: unread ? read : null, counted: head };
         Object.assign(room, { messages: [], more: true, pages: "none", held: null });
         this.#rooms.set(slug, room);
       } else if (head >= room.counted && read >= room.read) {
@@ -109,7 +110,9 @@ export class Rooms extends EventTarget {
 
   /** Another life of the log, or too far behind it: what we hold is worth nothing, the page has to be asked for. */
   restarted(room, { head, epoch }) {
-    Object.assign(room, { last: head, epoch });
+    const life = room.life + 1; // a page that was asked for before belongs to the former one
+    Object.assign(room, { life, last: head, epoch, messages: [], more: true, pages: "none", held: null });
+    this.changed(room.slug);
   }
 
   /** Everything up to `offset` has been seen, here or in another tab. */

@@ -17,7 +17,8 @@ export function slugOf(pathname) {
   return found && decodeURIComponent(found[1]);
 }
 
-export const socketUrl = () => `${location.origin.replace(/^http/, "ws")}${home}ws/chat/`;
+/** Says for whom the page was made: a browser that has changed hands meanwhile must not post as the new one. */
+export const socketUrl = (me) => `${location.origin.replace(/^http/, "ws")}${home}ws/chat/?as=${me.id}`;
 
 /** Where one gets a name; afterwards one is back here. */
 export const entryUrl = () => `${app.dataset.guest}?next=${encodeURIComponent(location.pathname)}`;
