@@ -57,9 +57,7 @@ def address_of(request: HttpRequest) -> str | None:
 def destination(request: HttpRequest) -> str:
     """The `next` of a form or a link if it leads to another page of ours, else ""."""
     asked = request.POST.get("next") or request.GET.get("next") or ""
-    ours = asked.startswith("/") and url_has_allowed_host_and_scheme(
-        asked, {request.get_host()}, require_https=request.is_secure()
-    )
+    ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
     return asked if ours and urlsplit(asked).path != request.path else ""
 
 
