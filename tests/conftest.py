@@ -14,7 +14,9 @@ import pytest
 
 pytest.register_assert_rewrite("tests.helpers")
 
+from tests.cluster import make_template as make_cluster_template  # noqa: E402
 from tests.helpers import TRACEBACK, Server, make_template  # noqa: E402
+from tests.services import Postgres, Redis  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -100,6 +102,28 @@ def no_traceback_in_a_log(request: pytest.FixtureRequest, servers: list[Server])
         log = server.log()[read.get(server, 0) :]
         if TRACEBACK in log:
             pytest.fail(f"the server on port {server.port} logged a traceback:\n{log[-6000:]}", pytrace=False)
+
+
+# What several servers share -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of the tests' own, with a template to copy databases from."""
+    running = Postgres()
+    running.start()
+    make_cluster_template(running)
+    yield running
+    running.remove()
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Redis]:
+    """A Redis that most tests share: do not stop it."""
+    running = Redis()
+    running.start()
+    yield running
+    running.kill()
 
 
 # The browser ----------------------------------------------------------------------------------------------------

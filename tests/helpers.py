@@ -151,6 +151,15 @@ class Server:
         self.process.kill()
         self.process.wait()
 
+    def freeze(self) -> None:
+        """SIGSTOP: nothing is closed, nothing answers."""
+        assert self.process, "never started"
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process, "never started"
+        self.process.send_signal(signal.SIGCONT)
+
     def restart(self) -> None:
         """Another process on the same port and database."""
         if self.running():

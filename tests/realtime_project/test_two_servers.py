@@ -8,26 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Cluster, make_template
+from tests.cluster import Cluster
 from tests.helpers import ChatClient, Server, connect, guest, unique
 from tests.services import Postgres, Redis
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    running = Postgres()
-    running.start()
-    make_template(running)
-    yield running
-    running.remove()
-
-
-@pytest.fixture(scope="session")
-def redis() -> Iterator[Redis]:
-    running = Redis()
-    running.start()
-    yield running
-    running.kill()
 
 
 @pytest.fixture(scope="session")
