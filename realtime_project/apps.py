@@ -1,5 +1,7 @@
 """The foundation as a Django app, so that it has models and commands of its own."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -7,3 +9,6 @@ class RealtimeProjectConfig(AppConfig):
     name = "realtime_project"
     verbose_name = "Realtime"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        import_module("realtime_project.checks")

@@ -6,14 +6,16 @@ the commit. Nothing else writes TopicHead, TopicEvent or Epoch.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from . import database
 from .feeds import Content, Event
 from .hub import Hub
-from .models import Epoch, TopicEvent, TopicHead
+from .models import Epoch, TopicEvent, TopicHead, new_epoch
 
 MAX_EVENT = 1024 * 1024  # bytes of one durable event: pages of them are held in memory
 
@@ -87,6 +89,24 @@ def epoch() -> str:
     """The life of this database's logs; the first caller of an empty database begins it."""
     value = Epoch.objects.order_by("pk").values_list("value", flat=True).first()
     return value or Epoch.objects.get_or_create(pk=1)[0].value
+
+
+def begin_epoch() -> str:
+    """Another life of the logs, after a backup was restored: every client that was ahead of it reloads."""
+    value = new_epoch()
+    row = Epoch.objects.order_by("pk").first() or Epoch(pk=1)
+    row.value = value
+    row.save()
+    return value
+
+
+def trim(age: timedelta, most: int = 5_000) -> int:
+    """Delete events older than `age`, at most so many in one transaction: the number deleted.
+
+    Heads stay, so numbers are never given again. A client whose offset lies below what is left is told to reload.
+    """
+    old = TopicEvent.objects.filter(created_at__lt=Now() - age).order_by("pk").values_list("pk", flat=True)[:most]
+    return TopicEvent.objects.filter(pk__in=list(old)).delete()[0]
 
 
 class Log:
