@@ -264,4 +264,4 @@ def api_messages(request: HttpRequest, person: User, slug: str) -> dict[str, Any
         room = Room.objects.get(slug=slug)
     except Room.DoesNotExist:
         raise Refusal(HTTPStatus.NOT_FOUND, "not_found", "There is no such room.") from None
-    return timeline.page(room, before, min(limit or timeline.PAGE, timeline.LARGEST_PAGE))
+    return timeline.page(room, before, min(limit or timeline.PAGE, timeline.LARGEST_PAGE), person.pk)
