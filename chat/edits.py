@@ -84,7 +84,7 @@ def delete(deletes: list[Delete]) -> list[Ack | Refusal]:
         message = changes.message(each)
         if isinstance(message, Refusal):
             results.append(message)
-        elif message.author_id != each.user and not _may_delete(changes.people[each.user]):
+        elif message.author_id != each.user and not may_delete(changes.people[each.user]):
             results.append(NO_MESSAGE)
         else:
             if not message.deleted_at:
@@ -200,5 +200,5 @@ class Changes:
             history.append(self._told.values(), self._rewritten.values())
 
 
-def _may_delete(user: User) -> bool:
+def may_delete(user: User) -> bool:
     return user.is_staff and user.has_perm("chat.delete_message")

@@ -224,9 +224,8 @@ async def test_after_the_ack_no_frame_has_the_old_text(server: Server, change: s
         number = acks[1]["message"]
         await witness.heard(room, acks[-1]["offset"])
         assert secret in witness.texts(room)
-        changed = await client.command(
-            type=change, message=number, **({"text": "harmless"} if change == "edit" else {})
-        )
+        more: dict[str, Any] = {"text": "harmless"} if change == "edit" else {}
+        changed = await client.command(type=change, message=number, **more)
         async with connect(server.ws("ws/chat/"), cookie) as socket:
             await socket.send_json({"type": "subscribe", "room": room, "since": 0, "id": "back"})
             frames = [await socket.recv() for _ in range(1 + changed["offset"])]
