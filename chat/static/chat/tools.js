@@ -32,6 +32,7 @@ export class Tools {
     const act = (work) => () => {
       const message = this.#message;
       if (message) work(message);
+      if (work === onEdit) this.#element.remove(); // the composer has it now
     };
     const button = (label, content, work, attributes = {}) =>
       h("button", { type: "button", class: "tool", "aria-label": label, title: label, onclick: act(work), ...attributes }, content);
