@@ -123,7 +123,7 @@ class MessageAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     search_fields = ["text", "author__name", "room__slug"]
     ordering = ["-pk"]
     show_full_result_count = False
-    fields = ["room", "author", "offset", "created_at", "text", "client_id"]
+    fields = ["room", "author", "offset", "created_at", "edited_at", "deleted_at", "text", "client_id"]
 
     @admin.display(description="text")
     def beginning(self, message: Message) -> str:

@@ -1,6 +1,6 @@
 """The WebSocket consumers of chat: TopicConsumer, plain topic mode; ChatConsumer, the chat UI's commands.
 
-They only carry: topics deliver, rooms.py writes, protocol.py speaks.
+They only carry: topics deliver, rooms.py and edits.py write, protocol.py speaks.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 from django.conf import settings
@@ -20,18 +20,21 @@ from realtime_project.feeds import Content, Subscription
 from realtime_project.limits import Bucket
 from realtime_project.topics import PublishError, Topic, hub
 
-from . import protocol, rooms
+from . import edits, protocol, rooms
 from .models import Room, room_topic
 
 logger = logging.getLogger(__name__)
 
-UNACKNOWLEDGED = 256  # posts of one connection that wait for their commit before its next frame is read
+UNACKNOWLEDGED = 256  # writes of one connection that wait for their commit before its next frame is read
 SUBSCRIPTIONS = 200  # rooms of one connection
 PATIENCE = 5.0  # seconds a subscription waits for the database
 BUCKETS = 1_000  # people whose buckets are kept before the full ones are thrown out
 TYPING = 1.0  # seconds between two typing notices of one connection
 REFUSED = 100, 10.0  # refusals for being too fast, in so many seconds, before the connection is closed
 LOGIN, TOO_FAST = 4401, 4429  # close codes
+
+Item = TypeVar("Item")
+Service = Callable[[list[Item]], list[rooms.Ack | rooms.Refusal]]
 
 
 class TopicConsumer(Consumer):
@@ -120,13 +123,16 @@ class ChatConsumer(Consumer):
         super().__init__()
         self.seats: dict[str, Seat] = {}
         self.unacknowledged = 0
-        self.room_to_post = asyncio.Event()
+        self.room_to_write = asyncio.Event()
         self.typed_at = 0.0
         self.refused: list[float] = []
         self.commands: dict[type, Callable[[Any], Awaitable[None]]] = {
             protocol.Subscribe: self.subscribe,
             protocol.Unsubscribe: self.unsubscribe,
             protocol.PostMessage: self.post,
+            protocol.Edit: self.edit,
+            protocol.Delete: self.delete,
+            protocol.React: self.react,
             protocol.Typing: self.typing,
             protocol.Read: self.read,
         }
@@ -210,21 +216,33 @@ class ChatConsumer(Consumer):
             self._error(command.id, "not_found", "This connection is not subscribed to that room.")
 
     async def post(self, command: protocol.PostMessage) -> None:
-        """Many posts of one connection may be in flight: the ack finds its way by id."""
-        while self.unacknowledged >= UNACKNOWLEDGED:
-            self.room_to_post.clear()
-            await self.room_to_post.wait()
-        self.unacknowledged += 1
         self.typed_at = 0.0  # who goes on writing is seen to
-        post = rooms.Post(self.user.pk, command.room, command.id, command.text)
-        commits().write(rooms.post, post).add_done_callback(lambda done: self._posted(command, done))
+        await self._write(command.id, rooms.post, rooms.Post(self.user.pk, command.room, command.id, command.text))
 
-    def _posted(self, command: protocol.PostMessage, done: asyncio.Future[rooms.Ack | rooms.Refusal]) -> None:
+    async def edit(self, command: protocol.Edit) -> None:
+        await self._write(command.id, edits.edit, edits.Edit(self.user.pk, command.message, command.text))
+
+    async def delete(self, command: protocol.Delete) -> None:
+        await self._write(command.id, edits.delete, edits.Delete(self.user.pk, command.message))
+
+    async def react(self, command: protocol.React) -> None:
+        item = edits.React(self.user.pk, command.message, command.emoji, command.on)
+        await self._write(command.id, edits.react, item)
+
+    async def _write(self, id: str | None, function: Service[Item], item: Item) -> None:
+        """Many writes of one connection may be in flight: the ack finds its way by id."""
+        while self.unacknowledged >= UNACKNOWLEDGED:
+            self.room_to_write.clear()
+            await self.room_to_write.wait()
+        self.unacknowledged += 1
+        commits().write(function, item).add_done_callback(lambda done: self._written(id, done))
+
+    def _written(self, id: str | None, done: asyncio.Future[rooms.Ack | rooms.Refusal]) -> None:
         self.unacknowledged -= 1
-        self.room_to_post.set()
-        outcome = self._outcome(command.id, done)
+        self.room_to_write.set()
+        outcome = self._outcome(id, done)
         if isinstance(outcome, rooms.Ack):
-            self.connection.send_text(protocol.ack(command.id, command.room, outcome.offset, outcome.message))
+            self.connection.send_text(protocol.ack(id, *outcome))
 
     async def typing(self, command: protocol.Typing) -> None:
         seat = self._seat(command)

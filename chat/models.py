@@ -1,4 +1,7 @@
-"""People, rooms and what is said in them. Only rooms.py writes rooms, memberships and messages."""
+"""People, rooms and what is said in them.
+
+Only rooms.py writes rooms and memberships and adds messages; only edits.py changes these and writes reactions.
+"""
 
 import unicodedata
 from typing import Any, ClassVar
@@ -89,6 +92,9 @@ class Message(models.Model):
     text = models.TextField()
     html = models.TextField()
     created_at = models.DateTimeField()
+    edited_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)  # then text and html are empty
+    changed_offset = models.PositiveBigIntegerField(null=True)  # of its newest message.edited, or its message.deleted
 
     class Meta:
         constraints = [
@@ -96,3 +102,13 @@ class Message(models.Model):
             # makes a retry safe
             models.UniqueConstraint(fields=["room", "author", "client_id"], name="a_post_once"),
         ]
+
+
+class Reaction(models.Model):
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="reactions")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    emoji = models.CharField(max_length=16)
+    offset = models.PositiveBigIntegerField()  # of its message.reacted event
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["message", "user", "emoji"], name="a_reaction_once")]

@@ -14,6 +14,8 @@ Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
+Number = Annotated[int, msgspec.Meta(ge=1, le=2**62)]  # of a message
+
 Change = Literal["added", "removed"]
 Code = Literal["invalid_message", "not_found", "rate_limited", "too_long", "unauthenticated", "unavailable"]
 
@@ -38,6 +40,21 @@ class PostMessage(Command, frozen=True, kw_only=True, tag="post"):
     text: str
 
 
+class Edit(Command, frozen=True, kw_only=True, tag="edit"):
+    message: Number
+    text: str
+
+
+class Delete(Command, frozen=True, kw_only=True, tag="delete"):
+    message: Number
+
+
+class React(Command, frozen=True, kw_only=True, tag="react"):
+    message: Number
+    emoji: str
+    on: bool
+
+
 class Typing(Command, frozen=True, kw_only=True, tag="typing"):
     room: Slug
 
@@ -47,7 +64,7 @@ class Read(Command, frozen=True, kw_only=True, tag="read"):
     offset: Offset
 
 
-Commands = Subscribe | Unsubscribe | PostMessage | Typing | Read
+Commands = Subscribe | Unsubscribe | PostMessage | Edit | Delete | React | Typing | Read
 
 _commands = msgspec.json.Decoder(Commands)
 _anything = msgspec.json.Decoder()
@@ -89,8 +106,8 @@ def subscribed(id: str | None, room: str, head: int, epoch: str, recovered: bool
     return encode(type="subscribed", **_with(id), room=room, head=head, epoch=epoch, recovered=recovered)
 
 
-def ack(id: str, room: str, offset: int, message: int) -> str:
-    return encode(type="ack", id=id, room=room, offset=offset, message=message)
+def ack(id: str | None, room: str, offset: int, message: int) -> str:
+    return encode(type="ack", **_with(id), room=room, offset=offset, message=message)
 
 
 def error(id: Any, code: Code, detail: str, **more: Any) -> str:
@@ -99,6 +116,22 @@ def error(id: Any, code: Code, detail: str, **more: Any) -> str:
 
 def message_created(room: str, offset: int, message: dict[str, Any]) -> str:
     return encode(type="message.created", room=room, offset=offset, message=message)
+
+
+def message_edited(room: str, offset: int, message: dict[str, Any]) -> str:
+    return encode(type="message.edited", room=room, offset=offset, message=message)
+
+
+def message_deleted(room: str, offset: int, message: int) -> str:
+    return encode(type="message.deleted", room=room, offset=offset, message={"id": message})
+
+
+def message_reacted(
+    room: str, offset: int, message: int, user: dict[str, Any], emoji: str, on: bool, reactions: list[dict[str, Any]]
+) -> str:
+    """`reactions`: all of the message's, afterwards."""
+    fields = {"message": {"id": message}, "user": user, "emoji": emoji, "on": on, "reactions": reactions}
+    return encode(type="message.reacted", room=room, offset=offset, **fields)
 
 
 def member_changed(change: Change, room: str, offset: int, user: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """The writes of chat: post, join, leave, create, mark read.
 
-The rule: nothing else writes rooms, memberships and messages, and whatever the members should see is appended to the
-room's log in the same transaction. `post` and `mark_read` take lists and are set-wise: they run in group commits.
+The rule: nothing else writes rooms and memberships or adds messages (edits.py changes these), and whatever the members
+should see is appended to the room's log in the same transaction. `post` and `mark_read` take lists and are set-wise:
+they run in group commits.
 """
 
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ class Post(NamedTuple):
 
 
 class Ack(NamedTuple):
+    room: str  # slug
     offset: int
     message: int
 
@@ -42,6 +44,8 @@ class Mark(NamedTuple):
 
 
 NO_ROOM = Refusal("not_found", "There is no such room.")
+LEFT = Refusal("unauthenticated", "Your account can no longer post.")
+UNSTORABLE = Refusal("invalid_message", "The message holds characters that cannot be stored.")
 
 
 def post(posts: list[Post]) -> list[Ack | Refusal]:
@@ -56,7 +60,7 @@ def post(posts: list[Post]) -> list[Ack | Refusal]:
     for each in posts:
         if each not in refusals:
             wanted.setdefault(_key(each, rooms), each)  # the first of equals
-    stored = _stored(wanted)
+    stored = _stored(wanted, {room.pk: room.slug for room in rooms.values()})
     fresh = {key: each for key, each in wanted.items() if key not in stored}
     if fresh:
         stored |= _store(fresh, {room.pk: room for room in rooms.values()}, authors)
@@ -128,14 +132,21 @@ def _refuse(each: Post, rooms: dict[str, Room], authors: dict[int, User]) -> Ref
     if each.room not in rooms:
         return NO_ROOM
     if each.author not in authors:
-        return Refusal("unauthenticated", "Your account can no longer post.")
-    if len(each.text) > MAX_TEXT:
-        return Refusal("too_long", f"A message has at most {MAX_TEXT:,} characters; this one has {len(each.text):,}.")
-    if not each.text.strip():
-        return Refusal("invalid_message", "A message needs some text.")
-    if not 0 < len(each.client_id) <= MAX_ID or not storable(each.client_id) or not storable(each.text):
-        return Refusal("invalid_message", "The message holds characters that cannot be stored.")
+        return LEFT
+    if refusal := refuse_text(each.text):
+        return refusal
+    if not 0 < len(each.client_id) <= MAX_ID or not storable(each.client_id):
+        return UNSTORABLE
     return None
+
+
+def refuse_text(text: str) -> Refusal | None:
+    """Why a text cannot be a message, if it cannot."""
+    if len(text) > MAX_TEXT:
+        return Refusal("too_long", f"A message has at most {MAX_TEXT:,} characters; this one has {len(text):,}.")
+    if not text.strip():
+        return Refusal("invalid_message", "A message needs some text.")
+    return None if storable(text) else UNSTORABLE
 
 
 def storable(value: str) -> bool:
@@ -143,7 +154,7 @@ def storable(value: str) -> bool:
     return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def _stored(keys: Iterable[Key]) -> dict[Key, Ack]:
+def _stored(keys: Iterable[Key], slugs: dict[int, str]) -> dict[Key, Ack]:
     """Which posts had been stored by an earlier attempt."""
     keys = list(keys)
     if not keys:
@@ -151,7 +162,7 @@ def _stored(keys: Iterable[Key]) -> dict[Key, Ack]:
     rooms, authors, client_ids = (set(part) for part in zip(*keys, strict=True))
     rows = Message.objects.filter(room__in=rooms, author__in=authors, client_id__in=client_ids)
     columns = rows.values_list("room_id", "author_id", "client_id", "offset", "id")
-    return {(room, author, client_id): Ack(offset, id) for room, author, client_id, offset, id in columns}
+    return {(room, author, client_id): Ack(slugs[room], offset, id) for room, author, client_id, offset, id in columns}
 
 
 def _store(posts: dict[Key, Post], rooms: dict[int, Room], authors: dict[int, User]) -> dict[Key, Ack]:
@@ -184,22 +195,15 @@ def _store(posts: dict[Key, Post], rooms: dict[int, Room], authors: dict[int, Us
     )
     for message in messages:
         room = rooms[message.room_id]
-        shape = timeline.as_dict(
-            message.pk,
-            message.offset,
-            message.author_id,
-            authors[message.author_id].name,
-            message.text,
-            message.html,
-            message.created_at,
-            message.client_id,
-        )
-        del shape["offset"]  # the event has it
+        shape = timeline.as_dict(message, authors[message.author_id])
         entries.append(
             Entry(room.topic_name, message.offset, protocol.message_created(room.slug, message.offset, shape))
         )
     history.append(entries)
-    return {key: Ack(message.offset, message.pk) for key, message in zip(posts, messages, strict=True)}
+    return {
+        key: Ack(rooms[message.room_id].slug, message.offset, message.pk)
+        for key, message in zip(posts, messages, strict=True)
+    }
 
 
 def _memberships(pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Membership]:

@@ -3,15 +3,16 @@
 A page's `offset` and `epoch` are read before its rows: what happens meanwhile is then announced again, never missed.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count, Exists, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, IntegerField, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from realtime_project import history
 
-from .models import Membership, Message, Room, User
+from .models import Membership, Message, Reaction, Room, User
 
 ROOMS_LISTED = 500  # one's own rooms come first
 PAGE = 50  # messages
@@ -24,45 +25,55 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def as_dict(
-    id: int, offset: int, author_id: int, author_name: str, text: str, html: str, created_at: datetime, client_id: str
-) -> dict[str, Any]:
-    """The one shape that a message has in JSON, in pages as in events."""
+def as_dict(message: Message, author: User) -> dict[str, Any]:
+    """The one shape that a message has in JSON, in pages as in events. `author` is given: no query hides here."""
     return {
-        "id": id,
-        "offset": offset,
-        "author": {"id": author_id, "name": author_name},
-        "text": text,
-        "html": html,
-        "created_at": timestamp(created_at),
-        "client_id": client_id,
+        "id": message.pk,
+        "author": {"id": author.pk, "name": author.name},
+        "text": message.text,
+        "html": message.html,
+        "created_at": timestamp(message.created_at),
+        "client_id": message.client_id,
     }
 
 
-def message_as_dict(message: Message, author: User) -> dict[str, Any]:
-    """`author` is given, so that no query hides here."""
-    return as_dict(
-        id=message.pk,
-        offset=message.offset,
-        author_id=author.pk,
-        author_name=author.name,
-        text=message.text,
-        html=message.html,
-        created_at=message.created_at,
-        client_id=message.client_id,
-    )
+def edited_as_dict(message: Message, author: User) -> dict[str, Any]:
+    return as_dict(message, author) | {"edited_at": message.edited_at and timestamp(message.edited_at)}
 
 
-def page(room: Room, before: int | None = None, limit: int = PAGE) -> dict[str, Any]:
-    """The newest `limit` messages, oldest first, or the newest of those whose offset is less than `before`."""
+def entry_of_page(message: Message, reactions: list[dict[str, Any]]) -> dict[str, Any]:
+    """All there is to know of a message at once: an event has its offset beside it, and tells of one change."""
+    more = {"offset": message.offset, "deleted": message.deleted_at is not None, "reactions": reactions}
+    return edited_as_dict(message, message.author) | more
+
+
+def reactions_of(messages: Iterable[int], reader: int | None = None) -> dict[int, list[dict[str, Any]]]:
+    """Message → its reactions, the first one first. With a `reader`, each says whether it is (also) theirs."""
+    rows = Reaction.objects.filter(message__in=messages).values("message_id", "emoji")
+    rows = rows.annotate(count=Count("pk"), mine=Count("pk", filter=Q(user=reader)), first=Min("pk")).order_by("first")
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        reaction = {"emoji": row["emoji"], "count": row["count"]}
+        if reader is not None:
+            reaction["mine"] = row["mine"] > 0
+        found.setdefault(row["message_id"], []).append(reaction)
+    return found
+
+
+def page(room: Room, before: int | None = None, limit: int = PAGE, reader: int | None = None) -> dict[str, Any]:
+    """The newest `limit` messages, oldest first, or the newest of those whose offset is less than `before`.
+
+    reader: the id of the person whose reactions are marked as theirs.
+    """
     epoch, heads = history.heads([room.topic_name])
     messages = Message.objects.filter(room=room).select_related("author").order_by("-offset")
     if before is not None:
         messages = messages.filter(offset__lt=min(before, LAST_OFFSET))
     newest = list(messages[: limit + 1])  # one more, to know whether there is more
+    reactions = reactions_of([message.pk for message in newest[:limit]], reader or 0)
     return {
         "room": room.slug,
-        "messages": [message_as_dict(message, message.author) for message in reversed(newest[:limit])],
+        "messages": [entry_of_page(message, reactions.get(message.pk, [])) for message in reversed(newest[:limit])],
         "offset": heads.get(room.topic_name, 0),
         "epoch": epoch,
         "more": len(newest) > limit,
@@ -76,6 +87,7 @@ def rooms_for(user: User, current: Room | None = None) -> list[dict[str, Any]]:
     """
     mine = Membership.objects.filter(room=OuterRef("pk"), user=user)
     missed = Message.objects.filter(room=OuterRef("pk"), offset__gt=OuterRef("seen")).exclude(author=user)
+    missed = missed.filter(deleted_at=None)
     rooms = Room.objects.annotate(
         member=Exists(mine),
         seen=Subquery(mine.values("read_offset")),  # NULL where the user is no member, and nothing is greater than that

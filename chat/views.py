@@ -26,7 +26,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from . import rooms, timeline
+from . import edits, rooms, timeline
 from .forms import GuestForm, LogInForm, PersonForm, RoomForm, SignUpForm
 from .models import Room, User
 
@@ -154,7 +154,12 @@ def person_required(view: View) -> View:
 
 def app(request: HttpRequest, person: User, current: Room | None, form: RoomForm, status: int = 200) -> HttpResponse:
     boot = {
-        "me": {"id": person.pk, "name": person.name, "is_guest": person.is_guest},
+        "me": {
+            "id": person.pk,
+            "name": person.name,
+            "is_guest": person.is_guest,
+            "may_delete": edits.may_delete(person),
+        },
         "room": current.slug if current else None,
         "rooms": timeline.rooms_for(person, current),
     }
@@ -265,4 +270,4 @@ def api_messages(request: HttpRequest, person: User, slug: str) -> dict[str, Any
         room = Room.objects.get(slug=slug)
     except Room.DoesNotExist:
         raise Refusal(HTTPStatus.NOT_FOUND, "not_found", "There is no such room.") from None
-    return timeline.page(room, before, min(limit or timeline.PAGE, timeline.LARGEST_PAGE))
+    return timeline.page(room, before, min(limit or timeline.PAGE, timeline.LARGEST_PAGE), person.pk)

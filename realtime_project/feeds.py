@@ -25,6 +25,9 @@ CHUNK = 512  # subscribers written to before the loop may do something else
 PAUSE = 0.2, 5.0  # seconds between attempts while the log fails: first and longest
 
 Content = str | bytes
+# What announces an event of a durable topic: its offset, its content and, where events before it were rewritten in the
+# log, the highest offset of these.
+Bell = tuple[int, Content] | tuple[int, Content, int]
 
 
 def size_of(content: Content) -> int:
@@ -260,6 +263,10 @@ class DurableFeed(Feed):
     """A durable topic: delivers the log from `last` to `target`, from doorbells where they came, else by pages.
 
     last: delivered; target: announced. What is announced but absent from the log lowers the target to the head.
+
+    Events may be rewritten in the log, and the doorbell of the event that did it says so. What is held or remembered up
+    to there is then forgotten: whoever needs it is given what the log has now. A page does not tell which of the events
+    before it were rewritten, so that everything before a page that the pump had to read is forgotten as well.
     """
 
     durable = True
@@ -271,6 +278,8 @@ class DurableFeed(Feed):
         self._held: dict[int, Event] = {}
         self._recent: deque[Event] = deque()
         self._recent_size = 0
+        self._rewritten = 0  # no doorbell up to this offset is to be trusted
+        self._unlearned = 0  # counts how often something was rewritten: a page asked for before may be out of date
         self._moved = asyncio.Event()
         self._look_due = True
         super().__init__(hub, seat, name)
@@ -310,7 +319,7 @@ class DurableFeed(Feed):
                 pause = min(pause * 2, PAUSE[1])
 
     async def _replay_some(self, subscription: Subscription) -> None:
-        cursor, last, life = subscription.cursor, self.last or 0, self.life
+        cursor, last, life, unlearned = subscription.cursor, self.last or 0, self.life, self._unlearned
         if cursor > last:  # another process was ahead of this one: wait for the pump
             await self._moved.wait()
             return
@@ -326,20 +335,32 @@ class DurableFeed(Feed):
         if not events or events[0].offset != cursor + 1:  # trimmed below the cursor
             subscription.reset(self.last or 0, self.epoch)
             return
+        if self._unlearned != unlearned and cursor < self._rewritten:  # rewritten meanwhile: ask again
+            return
         subscription.give(events)
         await subscription.reader.drain()
 
     # what is heard of the log ---------------------------------------------------------------------------------
-    def ring(self, events: Iterable[Any], epoch: str | None) -> None:
+    def ring(self, events: Iterable[Bell], epoch: str | None) -> None:
         """A doorbell: hold what fits, raise the target."""
+        events = list(events)
+        self.unlearn(events, epoch)
         if self.last is None or epoch != self.epoch:
             self._look_due = True  # not opened yet, or another life: the log decides
         else:
-            for offset, content in events:
-                if offset > self.last and len(self._held) < HELD:
+            for offset, content, *_ in events:
+                if offset > max(self.last, self._rewritten) and len(self._held) < HELD:
                     self._held[offset] = Event(content, offset)
                 self.target = max(self.target, offset)
         self._wake.set()
+
+    def unlearn(self, events: Iterable[Bell], epoch: str | None) -> None:
+        """Forget what the log has rewritten."""
+        upto = max((rewritten for _, _, *more in events for rewritten in more), default=0)
+        if upto and epoch == self.epoch:
+            self._unlearned += 1
+            self._rewritten = max(self._rewritten, upto)
+            self._forget(upto)
 
     async def look(self) -> None:
         """Ask the log for the head."""
@@ -368,7 +389,7 @@ class DurableFeed(Feed):
         self.epoch = epoch
         self._held.clear()
         self._recent.clear()
-        self._recent_size = 0
+        self._recent_size = self._rewritten = 0
         self._move()
         for subscription in list(self.members):
             subscription.reset(head, epoch)
@@ -422,7 +443,7 @@ class DurableFeed(Feed):
 
     async def _read(self, asked: int) -> None:
         """The doorbell did not come: ask the log itself."""
-        life = self.life
+        life, unlearned = self.life, self._unlearned
         epoch, events = await self.hub.log.page(self.name, asked, None, PAGE)
         if self.life != life:  # reset meanwhile
             return
@@ -430,6 +451,9 @@ class DurableFeed(Feed):
             await self.look()
             return
         if events and events[0].offset == asked + 1:
+            if self._unlearned != unlearned and asked < self._rewritten:  # rewritten meanwhile: ask again
+                return
+            self._forget(events[-1].offset or 0)
             self._held.update((event.offset or 0, event) for event in events)
             self.target = max(self.target, events[-1].offset or 0)
             return
@@ -446,6 +470,13 @@ class DurableFeed(Feed):
             self._recent_size -= self._recent.popleft().size
         for offset in [offset for offset in self._held if offset <= (self.last or 0)] if self._held else ():
             del self._held[offset]  # doubled doorbells
+
+    def _forget(self, upto: int) -> None:
+        """What is in memory up to this offset; the log has it."""
+        while self._recent and (self._recent[0].offset or 0) <= upto:
+            self._recent_size -= self._recent.popleft().size
+        for offset in [offset for offset in self._held if offset <= upto]:
+            del self._held[offset]
 
     def _move(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()

@@ -1,11 +1,11 @@
 """The log of durable topics. The database is the truth: what is appended here and committed is never lost.
 
 In one transaction: `numbers = take(names)` locks the heads, in name order so that no two lists deadlock; the caller
-inserts its rows with those numbers; `append(entries)` writes the events and moves the heads. The doorbells ring after
-the commit. Nothing else writes TopicHead, TopicEvent or Epoch.
+inserts its rows with those numbers; `append(entries)` writes the events and moves the heads, and may put something else
+in the place of earlier events. The doorbells ring after the commit. Nothing else writes TopicHead, TopicEvent or Epoch.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from . import database
-from .feeds import Content, Event
+from .feeds import Bell, Content, Event
 from .hub import Hub
 from .models import Epoch, TopicEvent, TopicHead, new_epoch
 
@@ -43,8 +43,12 @@ def take(names: Sequence[str]) -> list[int]:
     return numbers
 
 
-def append(entries: Iterable[Entry]) -> None:
-    """Write events under the numbers that take() gave, all of them. Raises RuntimeError where a number is missing."""
+def append(entries: Iterable[Entry], rewritten: Iterable[Entry] = ()) -> None:
+    """Write events under the numbers that take() gave, all of them. Raises RuntimeError where a number is missing.
+
+    rewritten: earlier events of the same topics, with what stands in their place from now on. The doorbells say so, and
+    every feed forgets what it held of them; a reader who has them already learns of it by the new events alone.
+    """
     assert connection.in_atomic_block, "history.append needs a transaction"
     topics: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -57,8 +61,13 @@ def append(entries: Iterable[Entry]) -> None:
     TopicEvent.objects.bulk_create(_row(heads[entry.topic], entry) for added in topics.values() for entry in added)
     for name, added in sorted(topics.items()):
         TopicHead.objects.filter(pk=heads[name].pk).update(offset=added[-1].offset)
+    last = _rewrite(heads, rewritten)
     life = epoch()
-    bells = {(name, life): [(entry.offset, entry.content) for entry in added] for name, added in topics.items()}
+    bells: dict[tuple[str, str], list[Bell]] = {
+        (name, life): [(entry.offset, entry.content) for entry in added] for name, added in topics.items()
+    }
+    for name, offset in last.items():
+        bells[name, life][0] = (*bells[name, life][0][:2], offset)
     transaction.on_commit(lambda: _ring(bells))
 
 
@@ -131,6 +140,26 @@ def _row(head: TopicHead, entry: Entry) -> TopicEvent:
     return TopicEvent(topic=head, offset=entry.offset, content=content, is_text=is_text)
 
 
-def _ring(bells: dict[tuple[str, str], list[tuple[int, Content]]]) -> None:
+def _rewrite(heads: Mapping[str, TopicHead], rewritten: Iterable[Entry]) -> dict[str, int]:
+    """Put other contents into events that are there: topic → the highest offset that was rewritten."""
+    wanted = {(heads[entry.topic].pk, entry.offset): entry for entry in rewritten}
+    if not wanted:
+        return {}
+    topics, offsets = (set(part) for part in zip(*wanted, strict=True))
+    found = TopicEvent.objects.filter(topic__in=topics, offset__in=offsets).values_list("pk", "topic_id", "offset")
+    rows = []
+    for pk, topic, offset in found:
+        if entry := wanted.get((topic, offset)):
+            row = _row(heads[entry.topic], entry)
+            row.pk = pk
+            rows.append(row)
+    TopicEvent.objects.bulk_update(rows, ["content", "is_text"])
+    last: dict[str, int] = {}
+    for entry in wanted.values():
+        last[entry.topic] = max(entry.offset, last.get(entry.topic, 0))
+    return last
+
+
+def _ring(bells: dict[tuple[str, str], list[Bell]]) -> None:
     if Hub.here:
         Hub.here.ring(bells)

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from .feeds import Content, DurableFeed, Feed, Log, Reader, Subscription, group_of
+from .feeds import Bell, DurableFeed, Feed, Log, Reader, Subscription, group_of
 
 logger = logging.getLogger(__name__)
 
@@ -291,13 +291,16 @@ class Hub:
         """Events that wait for the layers."""
         return sum(seat.waiting for seat in self.seats)
 
-    def ring(self, bells: Mapping[tuple[str, str], Sequence[tuple[int, Content]]]) -> None:
+    def ring(self, bells: Mapping[tuple[str, str], Sequence[Bell]]) -> None:
         """Announce committed events. Called from any thread; a doorbell that cannot be rung is only late."""
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self.loop.call_soon_threadsafe(self._ring_all, bells)
 
-    def _ring_all(self, bells: Mapping[tuple[str, str], Sequence[tuple[int, Content]]]) -> None:
+    def _ring_all(self, bells: Mapping[tuple[str, str], Sequence[Bell]]) -> None:
         for (name, epoch), events in bells.items():
+            feed = self.feeds.get(name)
+            if isinstance(feed, DurableFeed):  # here before the layer: what is acknowledged as gone is not replayed
+                feed.unlearn(events, epoch)
             try:
                 self.publish(name, events, epoch)
             except PublishError as error:

@@ -79,6 +79,9 @@ def test_who_reads_above_is_not_pulled_down_but_told(long_room: str, come_in: Co
     pill = ann.page.get_by_test_id("new-pill")
     expect(pill).to_be_hidden()
     ann.page.evaluate(SCROLL_UP, [ann.timeline.element_handle(), STEP])
+    ann.page.wait_for_load_state(
+        "networkidle"
+    )  # a page of older messages may be under way: it moves scrollTop, not rows
     top = ann.timeline.evaluate("timeline => timeline.scrollTop")
     for number in (1, 2):
         bob.say(f"news {number}")

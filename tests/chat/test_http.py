@@ -80,7 +80,7 @@ def test_home_boots_with_who_one_is_and_the_rooms(client: Client, ann: User, lob
     assert page["Cache-Control"] == "no-store"
     assert "chat/app.html" in [template.name for template in page.templates]
     booted = boot(page)
-    assert booted["me"] == {"id": ann.pk, "name": "Ann", "is_guest": False}
+    assert booted["me"] == {"id": ann.pk, "name": "Ann", "is_guest": False, "may_delete": False}
     assert booted["room"] is None
     assert booted["rooms"] == client.get("/api/rooms/").json()["rooms"]
     assert set(booted["rooms"][0]) == {"slug", "name", "description", "member", "members", "head", "read", "unread"}

@@ -98,3 +98,23 @@ def test_threads_that_write_lists_in_any_order_neither_deadlock_nor_leave_holes(
     for name in topics:
         assert [offset for offset, _ in log(name)] == list(range(1, 81))
     assert TopicEvent.objects.count() == 240
+
+
+def test_earlier_events_are_rewritten_in_the_same_transaction_and_in_their_topic_alone() -> None:
+    with transaction.atomic():
+        history.publish([("a", "one"), ("a", "two"), ("b", "one")])
+    with transaction.atomic():
+        assert history.take(["a"]) == [3]
+        history.append([Entry("a", 3, "one is gone")], rewritten=[Entry("a", 1, "")])
+    assert log("a") == [(1, ""), (2, "two"), (3, "one is gone")]
+    assert log("b") == [(1, "one")]
+
+
+def test_what_is_rolled_back_has_rewritten_nothing() -> None:
+    with transaction.atomic():
+        history.publish([("a", "one")])
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        history.take(["a"])
+        history.append([Entry("a", 2, "one is gone")], rewritten=[Entry("a", 1, "")])
+        raise ZeroDivisionError
+    assert log("a") == [(1, "one")]

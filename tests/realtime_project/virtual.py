@@ -48,6 +48,8 @@ class World:
         self.chance, self.trouble = chance, trouble
         self.contents: list[str] = []  # of the one durable topic
         self.epoch = "first"
+        self.former: dict[int, list[tuple[str, int]]] = {}  # offset → what stood there, and the event that rewrote it
+        self.said_here = 0  # the last event that this very process wrote with a rewrite
         self.seat: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.groups: dict[str, set[str]] = {}
         self.sent: list[tuple[str, dict[str, Any]]] = []
@@ -124,3 +126,17 @@ class World:
         first = len(self.contents) + 1
         self.contents += [f"event {first + index}" for index in range(count)]
         return list(enumerate(self.contents, 1))[first - 1 :]
+
+    def rewrite(self, offset: int) -> list[tuple[int, str, int]]:
+        """A new event that puts something else in an earlier one's place; what a doorbell for it holds."""
+        if offset < 1:
+            return []
+        new = len(self.contents) + 1
+        self.former.setdefault(offset, []).append((self.contents[offset - 1], new))
+        self.contents[offset - 1] = f"event {offset} as {new} left it"
+        self.contents.append(f"event {new}")
+        return [(new, self.contents[new - 1], offset)]
+
+    def versions(self, offset: int, known: int) -> list[str]:
+        """What may be given for an event to who came when `known` was the last event known here."""
+        return [self.contents[offset - 1], *(text for text, gone in self.former.get(offset, []) if gone > known)]

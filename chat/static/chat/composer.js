@@ -1,5 +1,6 @@
 // Where one writes. Enter sends, Shift-Enter is a new line, and Enter that ends an input method's composition is
 // neither. What is begun in a room waits there as a draft. Nothing longer than the server takes leaves here.
+// A message is edited here as well: the draft steps aside meanwhile; Escape gives it back.
 
 import { byId, plural } from "harbour/dom";
 import { recall, remember } from "harbour/storage";
@@ -13,8 +14,11 @@ export class Composer extends EventTarget {
   #text = byId("composer-text");
   #label = byId("composer-label");
   #counter = byId("composer-counter");
+  #editing = byId("composer-editing");
   #draftKey = null;
+  #room = null;
   #me;
+  editing = null; // the message that is being edited
 
   constructor(me) {
     super();
@@ -25,27 +29,65 @@ export class Composer extends EventTarget {
     });
     this.#text.addEventListener("keydown", (event) => {
       const composing = event.isComposing || event.keyCode === 229; // Safari ends the composition before the key
+      if (event.key === "Escape" && this.editing && !composing) {
+        event.preventDefault();
+        return this.cancel();
+      }
+      if (event.key === "ArrowUp" && !this.#text.value && !this.editing && !composing) {
+        event.preventDefault();
+        return this.dispatchEvent(new Event("editlast"));
+      }
       if (event.key !== "Enter" || event.shiftKey || composing) return;
       event.preventDefault();
       this.#send();
     });
     this.#text.addEventListener("input", () => {
-      remember(this.#draftKey, this.#text.value);
+      if (!this.editing) remember(this.#draftKey, this.#text.value);
       this.#changed();
-      if (this.#text.value.trim()) this.dispatchEvent(new Event("typed"));
+      if (this.#text.value.trim() && !this.editing) this.dispatchEvent(new Event("typed"));
     });
     // The keyboard of a phone stays where it is.
     this.#form.querySelector(".send").addEventListener("pointerdown", (event) => event.preventDefault());
     this.#form.addEventListener("click", (event) => event.target === this.#form && this.focus());
+    byId("composer-cancel").addEventListener("click", () => this.cancel());
     addEventListener("resize", () => this.#fit());
   }
 
   open(room) {
+    this.#room = room;
+    if (this.editing) this.#edits(null);
     this.#draftKey = `harbour.draft.${this.#me.id}.${room.slug}`;
     this.#label.textContent = `Message to ${room.name}`;
     this.#text.placeholder = `Message #${room.name}`;
     this.#text.value = recall(this.#draftKey) ?? "";
     this.#changed();
+  }
+
+  /** Takes a message up, with the text it has now (or the one that was not saved). */
+  edit(message, text = message.text) {
+    this.#edits(message);
+    this.#text.value = text;
+    this.#changed();
+    this.focus();
+    this.#text.setSelectionRange(text.length, text.length);
+  }
+
+  /** Gives the draft back. */
+  cancel() {
+    if (!this.editing) return;
+    this.open(this.#room);
+    this.focus();
+  }
+
+  #edits(message) {
+    this.editing = message;
+    this.#editing.hidden = !message;
+    this.#form.classList.toggle("is-editing", Boolean(message));
+    if (message) this.#label.textContent = "Edit your message";
+    const send = this.#form.querySelector(".send");
+    send.ariaLabel = send.title = message ? "Save" : "Send";
+    send.querySelector("use").setAttribute("href", message ? "#icon-check" : "#icon-send");
+    this.dispatchEvent(new Event("editing"));
   }
 
   focus() {
@@ -54,7 +96,13 @@ export class Composer extends EventTarget {
 
   #send() {
     const text = this.#text.value.replace(/^(\s*\n)+|\s+$/gu, ""); // what is indented stays so
-    if (!text || [...text].length > LONGEST) return this.focus();
+    if ([...text].length > LONGEST) return this.focus();
+    if (this.editing) {
+      const message = this.editing;
+      this.cancel();
+      return this.dispatchEvent(new CustomEvent("edited", { detail: { message, text } }));
+    }
+    if (!text) return this.focus();
     this.#text.value = "";
     remember(this.#draftKey, null);
     this.#changed();

@@ -31,9 +31,10 @@ export class History {
     const oldest = room.messages[0];
     if (!room.more || !oldest || this.#failed.has(room.slug)) return;
     return this.#once(`${room.slug} older`, async () => {
+      this.#rooms.olderAsked(room);
       try {
         const page = await getMessages(room.slug, oldest.offset);
-        if (room.messages[0] === oldest) this.#rooms.olderArrived(room, page); // else: replaced meanwhile
+        if (room.messages[0]?.id === oldest.id) this.#rooms.olderArrived(room, page); // else: replaced meanwhile
       } catch {
         this.#failed.add(room.slug);
         this.#rooms.changed(room.slug);

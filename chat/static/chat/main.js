@@ -2,6 +2,7 @@
 
 import { getRooms, joinRoom, leaveRoom } from "harbour/api";
 import { Banner } from "harbour/banner";
+import { Changes } from "harbour/changes";
 import { Composer } from "harbour/composer";
 import { Connection } from "harbour/connection";
 import { openDialog, setUpDialogs } from "harbour/dialogs";
@@ -17,6 +18,7 @@ import { Rooms } from "harbour/rooms";
 import { Sidebar } from "harbour/sidebar";
 import { Subscriptions } from "harbour/subscriptions";
 import { Timeline } from "harbour/timeline";
+import { Tools } from "harbour/tools";
 import { Typing } from "harbour/typing";
 import { entryUrl, homeUrl, roomUrl, slugOf, socketUrl } from "harbour/urls";
 import { followKeyboard } from "harbour/viewport";
@@ -28,12 +30,17 @@ const rooms = new Rooms(me, boot.rooms);
 const connection = new Connection(socketUrl(me));
 const subscriptions = new Subscriptions(connection, rooms);
 const outbox = new Outbox(connection, me);
+const changes = new Changes(connection, me);
 const history = new History(rooms);
 const typing = new Typing(connection, me);
 const reading = new Reading(connection, rooms);
 
 const composer = new Composer(me);
-const timeline = new Timeline(byId("timeline"), { rooms, outbox, history, onWrite: () => composer.focus() });
+const timeline = new Timeline(byId("timeline"), {
+  rooms, outbox, changes, history, onWrite: () => composer.focus(),
+  onReact: (message, emoji) => toggle(message, emoji),
+  onEdit: (message) => composer.edit(message, changes.shown(message).text),
+});
 const header = new Header(rooms, { onJoin: (slug) => join(slug), onLeave: (slug) => leave(slug) });
 const sidebar = new Sidebar(rooms, { onJoin: (slug) => join(slug) });
 new Finder(rooms, { onChoose: (slug) => go(slug) });
@@ -123,8 +130,8 @@ document.addEventListener("visibilitychange", () => {
 
 const ANSWERS = {
   subscribed: (message) => subscriptions.subscribed(message),
-  ack: (message) => outbox.acknowledged(message),
-  error: (message) => subscriptions.refused(message) || outbox.refused(message),
+  ack: (message) => outbox.acknowledged(message) || changes.acknowledged(message),
+  error: (message) => subscriptions.refused(message) || changes.refused(message) || outbox.refused(message),
   typing: (message) => typing.heard(message),
   read: (message) => message.user === me.id && rooms.get(message.room) && rooms.markRead(rooms.get(message.room), message.offset),
 };
@@ -134,6 +141,11 @@ const CONSEQUENCES = {
   "message.created"({ room, message }) {
     typing.stopped(room, message.author.id);
     if (message.author.id === me.id) outbox.confirmed(message.client_id);
+  },
+  "message.deleted"({ message }) {
+    if (composer.editing?.id !== message.id) return;
+    composer.cancel();
+    notice("The message you were editing has been deleted.");
   },
   "member.added": ({ user }) => membersChanged(user),
   "member.removed"({ room, user }) {
@@ -178,6 +190,63 @@ connection.addEventListener("open", () => {
 });
 connection.addEventListener("refused", () => location.assign(entryUrl()));
 connection.question = () => subscriptions.question(rooms.get(open) ? open : undefined);
+
+// Changing what has been said ------------------------------------------------------------------------------------
+
+const mine = (message) => message.author.id === me.id;
+const stored = (id) => rooms.get(open)?.messages.find((message) => String(message.id) === String(id)) ?? null;
+
+new Tools(byId("timeline"), {
+  find(row) {
+    const message = row.dataset.message && stored(row.dataset.message);
+    return message && !message.deleted ? changes.shown(message) : null;
+  },
+  mayEdit: mine,
+  mayDelete: (message) => mine(message) || me.may_delete,
+  onReact: (message, emoji) => toggle(message, emoji),
+  onEdit: (message) => composer.edit(message),
+  onDelete: (message) => askToDelete(message),
+});
+
+function toggle(message, emoji) {
+  const before = stored(message.id);
+  if (!before) return;
+  const isOn = changes.shown(before).reactions?.some((reaction) => reaction.emoji === emoji && reaction.mine);
+  changes.react(open, before, emoji, !isOn);
+}
+
+let doomed = null; // the message that the dialog asks about
+
+function askToDelete(message) {
+  doomed = { room: open, message };
+  byId("delete-message-text").textContent = message.text;
+  openDialog("delete-message");
+}
+
+byId("delete-message-yes").addEventListener("click", () => {
+  byId("delete-message").close();
+  changes.delete(doomed.room, doomed.message);
+  composer.focus();
+});
+
+composer.addEventListener("edited", ({ detail: { message, text } }) => {
+  const before = stored(message.id);
+  if (!before || before.deleted) return notice("That message has been deleted meanwhile.");
+  if (!text) askToDelete(before);
+  else if (text !== changes.shown(before).text) changes.edit(open, before, text);
+});
+composer.addEventListener("editlast", () => {
+  const last = rooms.get(open)?.messages.findLast((message) => mine(message) && !message.deleted);
+  if (!last) return;
+  timeline.toEnd();
+  composer.edit(changes.shown(last));
+});
+composer.addEventListener("editing", () => timeline.markEdited(composer.editing?.id ?? null));
+changes.addEventListener("change", ({ detail: slug }) => {
+  if (rooms.get(slug)) changes.settle(rooms.get(slug));
+  if (slug === open) timeline.draw();
+});
+changes.addEventListener("refused", ({ detail: sentence }) => notice(sentence));
 
 // What is seen ----------------------------------------------------------------------------------------------------
 
@@ -231,6 +300,7 @@ function drawNowhere(room) {
 
 rooms.addEventListener("change", ({ detail: slug }) => {
   follow();
+  if (rooms.get(slug)) changes.settle(rooms.get(slug));
   if (slug === open || slug === null) {
     const room = rooms.get(open);
     if (room !== timeline.room) show(open);

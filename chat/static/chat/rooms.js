@@ -7,6 +7,7 @@
 //          read unread line                           the read mark; what others said beyond it; where "New" stands
 //          messages more pages                        a contiguous run, oldest first; whether older exist;
 //                                                     pages: none | loading | ready | failed
+//          heldOlder                                  the same for a page of older messages
 //          counted held                               the offset up to which `unread` counts; events that came in
 //                                                     while a page was under way (they may be newer than it), or null
 
@@ -44,7 +45,7 @@ export class Rooms extends EventTarget {
       let room = this.get(slug);
       if (!room) {
         room = { slug, life: 0, last: head, epoch: null, read, unread, line: unread ? read : null, counted: head };
-        Object.assign(room, { messages: [], more: true, pages: "none", held: null });
+        Object.assign(room, { messages: [], more: true, pages: "none", held: null, heldOlder: null });
         this.#rooms.set(slug, room);
       } else if (head >= room.counted && read >= room.read) {
         Object.assign(room, { read, unread, counted: head });
@@ -66,7 +67,8 @@ export class Rooms extends EventTarget {
     room.last = event.offset;
     COUNTS[event.type]?.(this, room, event);
     room.held?.push(event);
-    if (room.messages.length || room.pages === "ready") WRITES[event.type]?.(room, event);
+    room.heldOlder?.push(event);
+    if (room.messages.length || room.pages === "ready") WRITES[event.type]?.(room, event, this.me);
     if (room.messages.length > MOST && !this.isReadAbove(room)) this.trim(room);
     this.changed(room.slug);
     return "applied";
@@ -82,7 +84,7 @@ export class Rooms extends EventTarget {
   pageArrived(room, page) {
     const held = room.held ?? [];
     Object.assign(room, { messages: page.messages, more: page.more, pages: "ready", held: null, epoch: page.epoch });
-    for (const event of held) if (event.offset > page.offset) WRITES[event.type]?.(room, event);
+    for (const event of held) if (event.offset > page.offset) WRITES[event.type]?.(room, event, this.me);
     room.last = Math.max(room.last, page.offset);
     this.dispatchEvent(new CustomEvent("page", { detail: room }));
     this.changed(room.slug);
@@ -94,10 +96,17 @@ export class Rooms extends EventTarget {
     this.changed(room.slug);
   }
 
+  /** Older messages have been asked for: what happens to them meanwhile may be missing from their page. */
+  olderAsked(room) {
+    room.heldOlder = [];
+  }
+
   olderArrived(room, page) {
     const oldest = room.messages[0]?.offset ?? Infinity;
     room.messages = [...page.messages.filter((message) => message.offset < oldest), ...room.messages];
     room.more = page.more;
+    for (const event of room.heldOlder ?? []) if (event.offset > page.offset) WRITES[event.type]?.(room, event, this.me);
+    room.heldOlder = null;
     this.changed(room.slug);
   }
 
@@ -111,7 +120,7 @@ export class Rooms extends EventTarget {
   /** Another life of the log, or too far behind it: what we hold is worth nothing, the page has to be asked for. */
   restarted(room, { head, epoch }) {
     const life = room.life + 1; // a page that was asked for before belongs to the former one
-    Object.assign(room, { life, last: head, epoch, messages: [], more: true, pages: "none", held: null });
+    Object.assign(room, { life, last: head, epoch, messages: [], more: true, pages: "none", held: null, heldOlder: null });
     this.changed(room.slug);
   }
 
@@ -125,7 +134,7 @@ export class Rooms extends EventTarget {
 
   #beyond(room) {
     if (room.pages !== "ready") return room.unread;
-    return room.messages.filter((message) => message.offset > room.read && message.author.id !== this.me.id).length;
+    return room.messages.filter((message) => message.offset > room.read && !message.deleted && message.author.id !== this.me.id).length;
   }
 
   changed(slug) {
@@ -142,7 +151,19 @@ const COUNTS = {
     if (room.unread === 0) room.line = room.read;
     room.unread += 1;
   },
+  "message.deleted"(rooms, room, { offset, message }) {
+    if (offset <= room.counted) return;
+    room.counted = offset;
+    const gone = room.messages.find(({ id }) => id === message.id);
+    if (gone && !gone.deleted && gone.offset > room.read && gone.author.id !== rooms.me.id) room.unread = Math.max(0, room.unread - 1);
+  },
 };
+
+/** Replaces a message that is held; others are none of our business. */
+function change(room, id, work) {
+  const index = room.messages.findLastIndex((message) => message.id === id);
+  if (index !== -1) room.messages[index] = { ...room.messages[index], ...work(room.messages[index]) };
+}
 
 // What a durable event does to the messages held: idempotently, since a page and its events overlap. Rows are drawn
 // anew when their message is another object, so an edit replaces the object.
@@ -152,5 +173,18 @@ const WRITES = {
     let place = messages.length;
     while (place > 0 && messages[place - 1].offset > offset) place -= 1;
     if (messages[place - 1]?.offset !== offset) messages.splice(place, 0, { ...message, offset });
+  },
+  "message.edited"(room, { message }) {
+    change(room, message.id, () => message);
+  },
+  "message.deleted"(room, { message }) {
+    change(room, message.id, () => ({ text: "", html: "", deleted: true, reactions: [] }));
+  },
+  "message.reacted"(room, { message, user, emoji, on, reactions }, me) {
+    change(room, message.id, (before) => {
+      const mine = new Set((before.reactions ?? []).filter((reaction) => reaction.mine).map((reaction) => reaction.emoji));
+      if (user.id === me.id) mine[on ? "add" : "delete"](emoji);
+      return { reactions: reactions.map((reaction) => ({ ...reaction, mine: mine.has(reaction.emoji) })) };
+    });
   },
 };

@@ -19,21 +19,25 @@ export class Timeline extends EventTarget {
   #rooms;
   #outbox;
   #history;
+  #changes;
   #onWrite;
+  #handlers;
   #scroll;
   #window = new Window();
   #rows = new Map(); // key → { row, shown }
   #opened = false; // the room's first page has been placed
   #drawn = 0; // the highest offset drawn so far: what is above it has just arrived
 
-  constructor(element, { rooms, outbox, history, onWrite }) {
+  constructor(element, { rooms, outbox, changes, history, onWrite, onReact, onEdit }) {
     super();
     this.#element = element;
     this.#list = element.firstElementChild;
     this.#rooms = rooms;
     this.#outbox = outbox;
     this.#history = history;
+    this.#changes = changes;
     this.#onWrite = onWrite;
+    this.#handlers = { onReact, onEdit };
     this.#scroll = new Scroll(element, onceAFrame(() => this.#moved()));
     element.addEventListener("keydown", (event) => this.#walk(event));
     everyMidnight(() => this.draw());
@@ -114,20 +118,29 @@ export class Timeline extends EventTarget {
     if (room.pages === "ready") {
       const { start, end } = this.#window.bounds(room.messages);
       for (let index = start; index < end; index += 1) {
-        this.#append(rows, room.messages[index], room.messages[index - 1], { state: "sent", note: null, line: index === line });
+        const message = room.messages[index];
+        const note = this.#changes.note(message);
+        this.#append(rows, this.#changes.shown(message), room.messages[index - 1], {
+          state: note?.state ?? "sent",
+          note: note?.text ?? null,
+          actions: note?.state === "failed" ? [["Edit again", () => this.#handlers.onEdit(message)], ["Discard", () => this.#changes.discard(message)]] : [],
+          line: index === line,
+        });
       }
     }
     if (room.pages !== "ready" || this.#window.followsEnd) {
       let previous = room.messages.at(-1);
       for (const post of posts) {
-        this.#append(rows, this.#asMessage(post), previous, { state: post.state, note: this.#outbox.note(post), line: false });
+        const actions = [["Send now", () => this.#outbox.sendNow(post.id)]];
+        if (post.state === "failed") actions.push(["Discard", () => this.#outbox.discard(post.id)]);
+        this.#append(rows, this.#asMessage(post), previous, { state: post.state, note: this.#outbox.note(post), actions, line: false });
         previous = this.#asMessage(post);
       }
     }
     return rows;
   }
 
-  #append(rows, message, previous, { state, note, line }) {
+  #append(rows, message, previous, { state, note, actions, line }) {
     const moment = new Date(message.created_at);
     const before = previous && new Date(previous.created_at);
     const newDay = !before || dayKey(moment) !== dayKey(before);
@@ -145,8 +158,8 @@ export class Timeline extends EventTarget {
     if (shown.message !== message || shown.first !== first || shown.state !== state || shown.note !== note) {
       const arrived = !shown.message && (message.offset ?? Infinity) > this.#drawn;
       row.classList.toggle("arrived", arrived || row.classList.contains("arrived"));
-      Object.assign(shown, { message, first, state, note });
-      fill(row, shown, { onSendNow: (id) => this.#outbox.sendNow(id), onDiscard: (id) => this.#outbox.discard(id) });
+      Object.assign(shown, { message, first, state, note, actions });
+      fill(row, shown, this.#handlers);
     }
     rows.push(row);
   }
@@ -154,6 +167,11 @@ export class Timeline extends EventTarget {
   #row(key, make) {
     if (!this.#rows.has(key)) this.#rows.set(key, { row: make() });
     return this.#rows.get(key).row;
+  }
+
+  /** Marks the message that is being edited; null: none is. */
+  markEdited(id) {
+    for (const row of this.#list.querySelectorAll(".message")) row.classList.toggle("is-being-edited", id !== null && row.dataset.message === String(id));
   }
 
   #failed(sentence) {
