@@ -18,7 +18,7 @@ import { Sidebar } from "harbour/sidebar";
 import { Subscriptions } from "harbour/subscriptions";
 import { Timeline } from "harbour/timeline";
 import { Typing } from "harbour/typing";
-import { entryUrl, homeUrl, roomUrl, slugOf, socketUrl } from "harbour/urls";
+import { homeUrl, roomUrl, slugOf, socketUrl } from "harbour/urls";
 import { followKeyboard } from "harbour/viewport";
 
 const boot = JSON.parse(byId("boot").textContent);
@@ -166,7 +166,8 @@ connection.addEventListener("open", () => {
   const room = rooms.get(open);
   if (room && (room.pages === "failed" || history.olderFailed(room))) history.retry(room);
 });
-connection.addEventListener("refused", () => location.assign(entryUrl()));
+// If the session has ended, the question leads to the log-in by itself; if not, loading the page anew would not help.
+connection.addEventListener("refused", () => refresh().catch(() => {}));
 connection.question = () => subscriptions.question(rooms.get(open) ? open : undefined);
 
 // What is seen ----------------------------------------------------------------------------------------------------
