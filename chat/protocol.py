@@ -15,6 +15,7 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 Change = Literal["added", "removed"]
+REMOVED = '{"type":"member.removed"'  # how such an event begins: `type` is encoded first
 Code = Literal["invalid_message", "not_found", "rate_limited", "too_long", "unauthenticated", "unavailable"]
 
 
@@ -103,6 +104,14 @@ def message_created(room: str, offset: int, message: dict[str, Any]) -> str:
 
 def member_changed(change: Change, room: str, offset: int, user: dict[str, Any]) -> str:
     return encode(type=f"member.{change}", room=room, offset=offset, user=user)
+
+
+def removes(event: str | bytes, user: int) -> bool:
+    """Whether this event of a room's log tells that `user` is no longer a member."""
+    if not isinstance(event, str) or not event.startswith(REMOVED):
+        return False
+    removed: int = _anything.decode(event)["user"]["id"]
+    return removed == user
 
 
 def typing(room: str, user: dict[str, Any]) -> str:

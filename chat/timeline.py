@@ -70,13 +70,13 @@ def page(room: Room, before: int | None = None, limit: int = PAGE) -> dict[str, 
 
 
 def rooms_for(user: User, current: Room | None = None) -> list[dict[str, Any]]:
-    """Every room, by name, and how `user` stands to it: three queries, however many rooms there are.
+    """The rooms that `user` may see, by name, and how they stand to each: three queries, however many there are.
 
     Beyond ROOMS_LISTED rooms, the user's own come first; the `current` one is always there.
     """
     mine = Membership.objects.filter(room=OuterRef("pk"), user=user)
     missed = Message.objects.filter(room=OuterRef("pk"), offset__gt=OuterRef("seen")).exclude(author=user)
-    rooms = Room.objects.annotate(
+    rooms = Room.objects.open_to(user.pk).annotate(
         member=Exists(mine),
         seen=Subquery(mine.values("read_offset")),  # NULL where the user is no member, and nothing is greater than that
         people=_count(Membership.objects.filter(room=OuterRef("pk"))),
@@ -91,6 +91,8 @@ def rooms_for(user: User, current: Room | None = None) -> list[dict[str, Any]]:
             "slug": room.slug,
             "name": room.name,
             "description": room.description,
+            "private": room.is_private,
+            "mine": room.created_by_id == user.pk,
             "member": room.member,
             "members": room.people,
             "head": heads.get(room.topic_name, 0),

@@ -171,7 +171,7 @@ def home(request: HttpRequest, person: User) -> HttpResponse:
 @require_safe
 @person_required
 def room(request: HttpRequest, person: User, slug: str) -> HttpResponse:
-    return app(request, person, get_object_or_404(Room, slug=slug), RoomForm())
+    return app(request, person, get_object_or_404(Room.objects.open_to(person.pk), slug=slug), RoomForm())
 
 
 @unstored
@@ -261,7 +261,7 @@ def api_rooms(request: HttpRequest, person: User) -> dict[str, Any]:
 def api_messages(request: HttpRequest, person: User, slug: str) -> dict[str, Any]:
     before, limit = whole(request, "before"), whole(request, "limit")
     try:
-        room = Room.objects.get(slug=slug)
+        room = Room.objects.open_to(person.pk).get(slug=slug)
     except Room.DoesNotExist:
-        raise Refusal(HTTPStatus.NOT_FOUND, "not_found", "There is no such room.") from None
+        raise Refusal(HTTPStatus.NOT_FOUND, *rooms.NO_ROOM) from None
     return timeline.page(room, before, min(limit or timeline.PAGE, timeline.LARGEST_PAGE))

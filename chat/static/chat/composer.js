@@ -2,6 +2,7 @@
 // neither. What is begun in a room waits there as a draft. Nothing longer than the server takes leaves here.
 
 import { byId, plural } from "harbour/dom";
+import { written } from "harbour/sign";
 import { recall, remember } from "harbour/storage";
 
 const LONGEST = 4_000; // characters, as the server counts them: code points
@@ -43,7 +44,7 @@ export class Composer extends EventTarget {
   open(room) {
     this.#draftKey = `harbour.draft.${this.#me.id}.${room.slug}`;
     this.#label.textContent = `Message to ${room.name}`;
-    this.#text.placeholder = `Message #${room.name}`;
+    this.#text.placeholder = `Message ${written(room)}`;
     this.#text.value = recall(this.#draftKey) ?? "";
     this.#changed();
   }

@@ -2,6 +2,7 @@
 
 import { arrange, byId, h, onceAFrame, plural } from "harbour/dom";
 import { picture } from "harbour/people";
+import { sign } from "harbour/sign";
 
 const FACES = 3;
 
@@ -44,7 +45,7 @@ export class Header {
     this.#more.hidden = !room;
     this.#title.classList.toggle("nameless", !room);
     this.#description.textContent = room?.description ?? "";
-    this.#title.replaceChildren(...(room ? [h("span", { class: "hash" }, "#"), h("bdi", {}, room.name)] : ["Harbour"]));
+    this.#title.replaceChildren(...(room ? [sign(room), h("bdi", {}, room.name)] : ["Harbour"]));
     this.#about.textContent = room ? `${room.description ? `${room.description} · ` : ""}${plural(room.members, "member", "members")}` : "";
     this.#drawPeople(room);
   });

@@ -15,6 +15,7 @@ import { picture } from "harbour/people";
 import { Reading } from "harbour/reading";
 import { Rooms } from "harbour/rooms";
 import { Sidebar } from "harbour/sidebar";
+import { written } from "harbour/sign";
 import { Subscriptions } from "harbour/subscriptions";
 import { Timeline } from "harbour/timeline";
 import { Typing } from "harbour/typing";
@@ -194,7 +195,7 @@ function drawPills() {
 const drawAround = onceAFrame(() => {
   const room = rooms.get(open);
   const unread = rooms.unread;
-  document.title = `${unread ? `(${unread}) ` : ""}${room ? `#${room.name} · ` : ""}Harbour`;
+  document.title = `${unread ? `(${unread}) ` : ""}${room ? `${written(room)} · ` : ""}Harbour`;
   showUnread(unread - (room?.member ? room.unread : 0));
   byId("typing").textContent = room ? typing.sentence(room.slug) : "";
   drawNowhere(room);
