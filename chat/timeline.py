@@ -3,16 +3,18 @@
 A page's `offset` and `epoch` are read before its rows: what happens meanwhile is then announced again, never missed.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count, Exists, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Case, Count, Exists, IntegerField, OuterRef, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
 from realtime_project import history
 
-from .models import Membership, Message, Room, User
+from .models import Invitation, Membership, Message, Room, User
 
+MEMBERS_LISTED = 500  # who made the room first, then by name
 ROOMS_LISTED = 500  # one's own rooms come first
 PAGE = 50  # messages
 LARGEST_PAGE = 100  # messages
@@ -101,6 +103,35 @@ def rooms_for(user: User, current: Room | None = None) -> list[dict[str, Any]]:
         }
         for room in sorted(listed, key=lambda room: (room.name.casefold(), room.pk))
     ]
+
+
+def members(room: Room, person: User, links: Iterable[Invitation]) -> dict[str, Any]:
+    """Who is in a room, and which `links` lead into it, with what `person` may do about either."""
+    owner = room.created_by_id
+    memberships = Membership.objects.filter(room=room).select_related("user")
+    first = memberships.order_by(Case(When(user=owner, then=0), default=1), "user__username")[:MEMBERS_LISTED]
+    may_remove = room.is_private and owner == person.pk
+    return {
+        "members": [
+            {
+                "id": member.user_id,
+                "name": member.user.name,
+                "made_it": member.user_id == owner,
+                "removable": may_remove and member.user_id != person.pk,
+            }
+            for member in first
+        ],
+        "count": memberships.count(),
+        "invitations": [
+            {
+                "id": invitation.pk,
+                "by": invitation.created_by.name,
+                "expires_at": timestamp(invitation.expires_at),
+                "endable": person.pk in (invitation.created_by_id, owner),
+            }
+            for invitation in links
+        ],
+    }
 
 
 def _count(rows: QuerySet[Any]) -> Coalesce:

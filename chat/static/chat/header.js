@@ -13,18 +13,23 @@ export class Header {
   #more = byId("room-more");
   #menu = byId("room-menu");
   #about = byId("room-about");
+  #members = byId("room-members");
   #leave = byId("room-leave");
   #title = h("h1", {});
   #description = h("p", {});
   #room = null;
   #faces = "";
 
-  constructor(rooms, { onJoin, onLeave }) {
+  constructor(rooms, { onJoin, onLeave, onMembers }) {
     arrange(this.#words, [this.#title, this.#description]);
     rooms.addEventListener("change", () => this.draw());
     this.#join.addEventListener("click", () => onJoin(this.#room.slug));
     this.#menu.addEventListener("beforetoggle", () => {
       this.#menu.style.top = `${this.#more.getBoundingClientRect().bottom + 6}px`; // a banner may stand above it
+    });
+    this.#members.addEventListener("click", () => {
+      this.#menu.hidePopover();
+      onMembers(this.#room);
     });
     this.#leave.addEventListener("click", () => {
       this.#menu.hidePopover();
@@ -42,6 +47,8 @@ export class Header {
     const room = this.#room;
     this.#join.hidden = !room || room.member;
     this.#leave.hidden = !room?.member;
+    this.#members.hidden = !room?.member;
+    this.#members.textContent = room?.private ? "Members and invitations" : "Members";
     this.#more.hidden = !room;
     this.#title.classList.toggle("nameless", !room);
     this.#description.textContent = room?.description ?? "";

@@ -10,6 +10,7 @@ import { closeDrawer, openDrawer, showUnread } from "harbour/drawer";
 import { Finder } from "harbour/finder";
 import { Header } from "harbour/header";
 import { History } from "harbour/history";
+import { Members } from "harbour/members";
 import { Outbox } from "harbour/outbox";
 import { picture } from "harbour/people";
 import { Reading } from "harbour/reading";
@@ -35,7 +36,8 @@ const reading = new Reading(connection, rooms);
 
 const composer = new Composer(me);
 const timeline = new Timeline(byId("timeline"), { rooms, outbox, history, onWrite: () => composer.focus() });
-const header = new Header(rooms, { onJoin: (slug) => join(slug), onLeave: (slug) => leave(slug) });
+const members = new Members();
+const header = new Header(rooms, { onJoin: (slug) => join(slug), onLeave: (slug) => leave(slug), onMembers: (room) => members.open(room) });
 const sidebar = new Sidebar(rooms, { onJoin: (slug) => join(slug) });
 new Finder(rooms, { onChoose: (slug) => go(slug) });
 new Banner(byId("banner"), connection);
@@ -136,9 +138,14 @@ const CONSEQUENCES = {
     typing.stopped(room, message.author.id);
     if (message.author.id === me.id) outbox.confirmed(message.client_id);
   },
-  "member.added": ({ user }) => membersChanged(user),
+  "member.added"({ room, user }) {
+    membersChanged(user);
+    members.changed(room);
+  },
   "member.removed"({ room, user }) {
     membersChanged(user);
+    if (user.id === me.id) members.left(room);
+    else members.changed(room);
     if (user.id === me.id) subscriptions.resume(room); // it ended with the membership; who still looks may still read
   },
 };
