@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -14,6 +14,8 @@ from django.test.utils import CaptureQueriesContext
 
 from chat import consumers, protocol, rooms, timeline
 from chat.models import Membership, Message, Room, User
+from realtime_project import database
+from realtime_project.topics import hub
 from tests.helpers import PATIENCE, ChatClient, Refused, Server, connect, create_room, guest, submit, unique
 from tests.helpers import cookies as cookies_of
 
@@ -161,6 +163,55 @@ def test_a_removal_is_told_from_every_other_event() -> None:
     assert not protocol.removes(protocol.member_changed("added", "lobby", 3, {"id": 7, "name": "bob"}), 7)
     assert not protocol.removes(protocol.message_created("lobby", 3, {"text": removed}), 7)
     assert not protocol.removes(b"\x00", 7)
+
+
+class Silence:
+    """A connection to which nothing may be written."""
+
+    id = "of this test"
+
+    def write(self, events: Any) -> None:
+        raise AssertionError(events)
+
+    def send_text(self, text: str) -> None:
+        raise AssertionError(text)
+
+
+@pytest.fixture
+async def _ended_hub() -> AsyncIterator[None]:
+    serving = hub()
+    yield
+    serving.close()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_ended_hub")
+async def test_who_is_removed_while_they_subscribe_gets_no_seat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The room was found, and by the time the log is asked where it ends the removal stands in it already."""
+
+    def prepare() -> tuple[User, User, Room]:
+        ann, bob = User.objects.create_user("Ann"), User.objects.create_user("Bob")
+        room = rooms.create(ann.pk, "Founders", "", "founders", is_private=True)
+        with transaction.atomic():
+            rooms.admit(bob.pk, room)
+        return ann, bob, room
+
+    ann, bob, room = await database.run(prepare)
+    find = consumers._find_room
+    found = []
+
+    def found_and_removed(slug: str, user: int) -> tuple[int | None, bool]:
+        found.append(find(slug, user))
+        rooms.remove(ann.pk, slug, bob.pk)
+        return found[-1]
+
+    monkeypatch.setattr(consumers, "_find_room", found_and_removed)
+    consumer = consumers.ChatConsumer()
+    consumer.user, consumer.connection = bob, Silence()  # type: ignore[assignment]
+    assert await consumer._admit(protocol.Subscribe(room=room.slug, since=0)) is None
+    assert found == [(room.pk, True), (None, False)]
+    assert not any(feed.members for feed in hub().feeds.values())
 
 
 # Over real sockets ----------------------------------------------------------------------------------------------

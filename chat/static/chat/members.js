@@ -33,6 +33,8 @@ export class Members {
     this.#notice.textContent = "";
     this.#list.replaceChildren();
     this.#links.replaceChildren();
+    byId("links-box").hidden = true;
+    byId("links-box").open = false;
     openDialog("members");
     this.#load();
   }
@@ -55,6 +57,8 @@ export class Members {
       byId("members-lead").textContent = plural(count, "person is", "people are") + " in this room.";
       this.#list.replaceChildren(...members.map((member) => this.#member(member)));
       this.#links.replaceChildren(...invitations.map((invitation) => this.#invitation(invitation)));
+      byId("links-box").hidden = invitations.length === 0;
+      byId("links-count").textContent = `${plural(invitations.length, "link is", "links are")} good now`;
       if (!invitations.some(({ id }) => id === this.#madeId)) this.#made.hidden = true;
     } catch {
       this.#say("The members could not be loaded. Close this and try again in a moment.");
