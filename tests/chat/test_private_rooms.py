@@ -3,7 +3,10 @@
 import asyncio
 import json
 import re
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -12,8 +15,8 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from chat import consumers, protocol, rooms, timeline
-from chat.models import Membership, Message, Room, User
+from chat import consumers, invitations, protocol, rooms, timeline
+from chat.models import Invitation, Membership, Message, Room, User
 from realtime_project import database
 from realtime_project.topics import hub
 from tests.helpers import PATIENCE, ChatClient, Refused, Server, connect, create_room, guest, submit, unique
@@ -22,7 +25,7 @@ from tests.helpers import cookies as cookies_of
 MISSING = "founders-000000000000"  # as long as the address of a private room of that name
 
 
-MADE_EACH_TIME = re.compile(r"'[\d: .-]{20,}'|\"s\d+_x\d+\"")  # moments, names of savepoints
+MADE_EACH_TIME = re.compile(r"'[\d: .+-]{20,}'|\"s\d+_x\d+\"")  # moments, names of savepoints
 
 
 def logged_in(user: User) -> Client:
@@ -212,6 +215,40 @@ async def test_who_is_removed_while_they_subscribe_gets_no_seat(monkeypatch: pyt
     assert await consumer._admit(protocol.Subscribe(room=room.slug, since=0)) is None
     assert found == [(room.pk, True), (None, False)]
     assert not any(feed.members for feed in hub().feeds.values())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_waits_for_a_removal_to_commit_is_refused(ann: User, bob: User, founders: Room) -> None:
+    """Posting, accepting and making a link: whoever comes second sees what the first has done."""
+    with transaction.atomic():
+        rooms.admit(bob.pk, founders)
+    token, _ = invitations.make(bob.pk, founders.slug)
+    begun = threading.Barrier(4)
+
+    def meanwhile(work: Callable[[], object]) -> object:
+        begun.wait(PATIENCE)
+        try:
+            return work()
+        except (Room.DoesNotExist, Invitation.DoesNotExist) as refusal:
+            return type(refusal)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(3) as others:
+        works = (
+            lambda: say(bob, founders.slug, "quick"),
+            lambda: invitations.accept(bob.pk, token),
+            lambda: invitations.make(bob.pk, founders.slug),
+        )
+        with transaction.atomic():
+            rooms.remove(ann.pk, founders.slug, bob.pk)
+            waiting = [others.submit(meanwhile, work) for work in works]
+            begun.wait(PATIENCE)
+            time.sleep(0.5)
+            assert not any(each.done() for each in waiting)
+        outcomes = [each.result(PATIENCE) for each in waiting]
+    assert outcomes == [rooms.NO_ROOM, Invitation.DoesNotExist, Room.DoesNotExist]
+    assert set(founders.members.all()) == {ann}
 
 
 # Over real sockets ----------------------------------------------------------------------------------------------
