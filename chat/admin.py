@@ -94,10 +94,11 @@ class MembershipInline(ReadOnly, TabularInline):  # type: ignore[misc]
 
 @admin.register(Room)
 class RoomAdmin(ModelAdmin):  # type: ignore[misc]
-    list_display = ["name", "slug", "description", "people", "created_by", "created_at"]
+    list_display = ["name", "slug", "is_private", "description", "people", "created_by", "created_at"]
+    list_filter = ["is_private"]
     search_fields = ["name", "slug", "description"]
-    readonly_fields = ["slug", "created_by", "created_at"]
-    fields = ["name", "description", "slug", "created_by", "created_at"]
+    readonly_fields = ["slug", "is_private", "created_by", "created_at"]
+    fields = ["name", "description", "slug", "is_private", "created_by", "created_at"]
     list_select_related = ["created_by"]
     inlines = [MembershipInline]
 

@@ -15,8 +15,9 @@ from django.conf import settings
 
 from realtime_project import database
 from realtime_project.commits import Unavailable, commits
+from realtime_project.connections import Connection
 from realtime_project.consumers import Consumer
-from realtime_project.feeds import Content, Subscription
+from realtime_project.feeds import Content, Event, Subscription
 from realtime_project.limits import Bucket
 from realtime_project.topics import PublishError, Topic, hub
 
@@ -113,6 +114,24 @@ class Seat(NamedTuple):
         self.live.close()
 
 
+class RoomReader:
+    """A person's end of a room's log: what comes goes to their connection, and nothing after their own removal."""
+
+    def __init__(self, connection: Connection, user: int, end: Callable[[], None]) -> None:
+        self.connection, self.user, self.end = connection, user, end
+
+    def write(self, events: Sequence[Event]) -> None:
+        for count, event in enumerate(events, 1):
+            if protocol.removes(event.content, self.user):
+                self.connection.write(events[:count])
+                self.end()
+                return
+        self.connection.write(events)
+
+    async def drain(self) -> None:
+        await self.connection.drain()
+
+
 class ChatConsumer(Consumer):
     """The chat UI's one connection. Its language is protocol.py."""
 
@@ -176,14 +195,13 @@ class ChatConsumer(Consumer):
             return
         try:
             async with asyncio.timeout(PATIENCE):
-                room = await database.run(_find_room, slug)
-                if room is None:
-                    self._error(command.id, *rooms.NO_ROOM)
-                    return
-                seat = await self._take_seat(room, command)
+                seat = await self._admit(command)
         except Exception as error:
             _log_failure(self.connection.id, "subscribing", error)
             self._error(command.id, "unavailable", "The room cannot be opened now. Try again in a moment.")
+            return
+        if seat is None:
+            self._error(command.id, *rooms.NO_ROOM)
             return
         if former := self.seats.get(slug):
             former.close()
@@ -193,14 +211,38 @@ class ChatConsumer(Consumer):
         log.start()
         seat.live.start()
 
+    async def _admit(self, command: protocol.Subscribe) -> Seat | None:
+        """A seat in the room, or None where there is no such room for this person."""
+        room, is_private = await database.run(_find_room, command.room, self.user.pk)
+        if room is None:
+            return None
+        seat = await self._take_seat(room, command)
+        if is_private:
+            # Asked again: a removal before now may have been delivered before the seat was taken; one from now on
+            # comes after its cursor, and ends it.
+            try:
+                still, _ = await database.run(_find_room, command.room, self.user.pk)
+            except BaseException:
+                seat.close()
+                raise
+            if still is None:
+                seat.close()
+                return None
+        return seat
+
+    def _lose_seat(self, slug: str) -> None:
+        if seat := self.seats.pop(slug, None):
+            seat.close()
+
     async def _take_seat(self, room: int, command: protocol.Subscribe) -> Seat:
         def reload(subscription: Subscription) -> None:
             self.connection.send_text(
                 protocol.subscribed(None, command.room, subscription.head, subscription.epoch, False)
             )
 
+        reader = RoomReader(self.connection, self.user.pk, lambda: self._lose_seat(command.room))
         log = await hub().subscribe(
-            room_topic(room), self.connection, durable=True, since=command.since, epoch=command.epoch, on_reset=reload
+            room_topic(room), reader, durable=True, since=command.since, epoch=command.epoch, on_reset=reload
         )
         try:
             live = await hub().subscribe(live_topic(room).name, self.connection)
@@ -330,5 +372,7 @@ def _log_failure(connection: str, doing: str, error: BaseException) -> None:
     logger.error("connection %s: %s failed: %r", connection, doing, error)
 
 
-def _find_room(slug: str) -> int | None:
-    return Room.objects.filter(slug=slug).values_list("pk", flat=True).first()
+def _find_room(slug: str, user: int) -> tuple[int | None, bool]:
+    """The number of the room, if there is one for this person, and whether it is private."""
+    found = Room.objects.open_to(user).filter(slug=slug).values_list("pk", "is_private").first()
+    return found or (None, False)

@@ -14,7 +14,7 @@ from realtime_project import history
 from realtime_project.history import Entry
 
 from . import emoji, protocol, text, timeline
-from .models import Message, Reaction, Room, User
+from .models import Membership, Message, Reaction, Room, User
 from .rooms import LEFT, Ack, Refusal, refuse_text
 
 MOST_REACTIONS = 20  # different emoji under one message
@@ -160,6 +160,8 @@ class Changes:
         self._next = dict(zip(topics, history.take(topics), strict=True))
         self.messages = Message.objects.select_related("room", "author").in_bulk(numbers)
         self.people = User.objects.filter(is_active=True).in_bulk({each.user for each in items})
+        members = Membership.objects.filter(user__in=self.people, room__messages__in=numbers)
+        self._members = set(members.values_list("user_id", "room_id"))  # asked under the lock, like the messages
         self._changed: dict[int, Message] = {}
         self._told: dict[tuple[str, int], Entry] = {}
         self._rewritten: dict[tuple[str, int], Entry] = {}
@@ -168,7 +170,10 @@ class Changes:
         """The message, if the user may be told that it exists. Deleted ones are still here."""
         if item.user not in self.people:
             return LEFT
-        return self.messages.get(item.message, NO_MESSAGE)
+        message = self.messages.get(item.message)
+        if not message or (message.room.is_private and (item.user, message.room_id) not in self._members):
+            return NO_MESSAGE
+        return message
 
     def next(self, message: Message) -> int:
         """The offset of the next event in the message's room."""

@@ -4,6 +4,7 @@ A person's name is unique in the database, not by asking first: of two who take 
 """
 
 import itertools
+import secrets
 import unicodedata
 from typing import Any
 
@@ -24,7 +25,9 @@ BLANK = {  # letters and marks that show nothing either
     *map(chr, range(0xE0100, 0xE01F0)),
 }
 SKIN_TONES = set(map(chr, range(0x1F3FB, 0x1F400)))
+SLUG = 60  # characters
 SLUG_STEM = 50  # characters, which leaves ten for a number
+RANDOM = 6  # bytes at the end of a private room's slug, so that no collision tells of a room one may not see
 TRIES = 5  # to find a slug that nobody takes at the same moment
 OWN = ["name", "username", "password", "is_guest"]  # what signing up changes; staff may change the rest meanwhile
 LONGEST_INPUT = 1000  # characters; normalising may make eighteen of one
@@ -144,6 +147,7 @@ class LogInForm(AuthenticationForm):
 class RoomForm(forms.Form):
     name = LineField(max_length=60, error_messages={"required": "Please give the room a name."})
     description = LineField(max_length=200, required=False)
+    is_private = forms.BooleanField(required=False)
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
@@ -152,15 +156,25 @@ class RoomForm(forms.Form):
         return name
 
     def save(self, creator: User) -> Room:
-        """The new room. Its slug is the name's, or the first of slug-2, slug-3, … that is free."""
+        """The new room. Its slug is the name's, or the first of slug-2, slug-3, … that is free.
+
+        A private room's has a random end instead of a number.
+        """
         name, description = self.cleaned_data["name"], self.cleaned_data["description"]
+        private = self.cleaned_data["is_private"]
         slug = slugify(name, allow_unicode=True)
         for _ in range(TRIES):
             try:
-                return rooms.create(creator.pk, name, description, free(slug))
+                return rooms.create(creator.pk, name, description, secret(slug) if private else free(slug), private)
             except IntegrityError:
                 continue  # somebody was quicker: look again
         raise IntegrityError(f"no free slug like {slug} in {TRIES} tries")
+
+
+def secret(slug: str) -> str:
+    """`slug`, shortened, with an end that nobody guesses."""
+    end = secrets.token_hex(RANDOM)
+    return f"{slug[: SLUG - len(end) - 1].rstrip('-_')}-{end}"
 
 
 def free(slug: str) -> str:

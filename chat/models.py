@@ -48,15 +48,25 @@ class User(AbstractUser):
         return self.name or self.username
 
 
+class RoomQuerySet(models.QuerySet["Room"]):
+    def open_to(self, user_id: int) -> models.QuerySet["Room"]:
+        """The rooms that there are for this person. One query, whether a room is missing or not theirs to see."""
+        mine = Membership.objects.filter(room=models.OuterRef("pk"), user=user_id)
+        return self.filter(models.Q(is_private=False) | models.Exists(mine))
+
+
 class Room(models.Model):
-    """A durable topic with members."""
+    """A durable topic with members. For who is no member, a private one does not exist: ask through open_to()."""
 
     slug = models.SlugField(max_length=60, unique=True, allow_unicode=True)
     name = models.CharField(max_length=60)
     description = models.CharField(max_length=200, blank=True)
+    is_private = models.BooleanField(default=False)
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     members = models.ManyToManyField(User, through="Membership", related_name="rooms")
+
+    objects = RoomQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
@@ -82,6 +92,16 @@ class Membership(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["room", "user"], name="a_member_once")]
+
+
+class Invitation(models.Model):
+    """A link that lets its holders join a room. Only the hash of its token is kept; one that is ended is deleted."""
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="invitations")
+    created_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    token_hash = models.CharField(max_length=64, unique=True)  # SHA-256, in hexadecimal
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
 
 
 class Message(models.Model):

@@ -17,6 +17,7 @@ Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Number = Annotated[int, msgspec.Meta(ge=1, le=2**62)]  # of a message
 
 Change = Literal["added", "removed"]
+REMOVED = '{"type":"member.removed"'  # how such an event begins: `type` is encoded first
 Code = Literal["invalid_message", "not_found", "rate_limited", "too_long", "unauthenticated", "unavailable"]
 
 
@@ -136,6 +137,14 @@ def message_reacted(
 
 def member_changed(change: Change, room: str, offset: int, user: dict[str, Any]) -> str:
     return encode(type=f"member.{change}", room=room, offset=offset, user=user)
+
+
+def removes(event: str | bytes, user: int) -> bool:
+    """Whether this event of a room's log tells that `user` is no longer a member."""
+    if not isinstance(event, str) or not event.startswith(REMOVED):
+        return False
+    removed: int = _anything.decode(event)["user"]["id"]
+    return removed == user
 
 
 def typing(room: str, user: dict[str, Any]) -> str:

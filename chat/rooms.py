@@ -1,13 +1,16 @@
-"""The writes of chat: post, join, leave, create, mark read.
+"""The writes of chat: post, join, leave, remove, create, mark read.
 
 The rule: nothing else writes rooms and memberships or adds messages (edits.py changes these), and whatever the members
 should see is appended to the room's log in the same transaction. `post` and `mark_read` take lists and are set-wise:
 they run in group commits.
+
+Who may write to a room is decided here, under the lock of the room, whatever was decided before.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
@@ -53,9 +56,16 @@ def post(posts: list[Post]) -> list[Ack | Refusal]:
 
     Who posts to a public room joins it. A post whose client_id its author has used in the room is not stored again.
     """
-    rooms = Room.objects.in_bulk({each.room for each in posts}, field_name="slug")
-    authors = User.objects.filter(is_active=True).in_bulk({each.author for each in posts})
-    refusals = {each: refusal for each in posts if (refusal := _refuse(each, rooms, authors))}
+    slugs, people = {each.room for each in posts}, {each.author for each in posts}
+    rooms = Room.objects.in_bulk(slugs, field_name="slug")
+    authors = User.objects.filter(is_active=True).in_bulk(people)
+    members = _memberships(people, slugs)
+    refusals = _refusals(posts, rooms, authors, members)
+    targets = {rooms[each.room] for each in posts if each not in refusals}
+    if any(room.is_private for room in targets):
+        history.take([room.topic_name for room in targets])  # locks the rooms: who is a member now stays one
+        members = _memberships(people, slugs)
+        refusals = _refusals(posts, rooms, authors, members)
     wanted: dict[Key, Post] = {}
     for each in posts:
         if each not in refusals:
@@ -63,24 +73,23 @@ def post(posts: list[Post]) -> list[Ack | Refusal]:
     stored = _stored(wanted, {room.pk: room.slug for room in rooms.values()})
     fresh = {key: each for key, each in wanted.items() if key not in stored}
     if fresh:
-        stored |= _store(fresh, {room.pk: room for room in rooms.values()}, authors)
+        stored |= _store(fresh, {room.pk: room for room in rooms.values()}, authors, members)
     return [refusals[each] if each in refusals else stored[_key(each, rooms)] for each in posts]
 
 
 def mark_read(marks: list[Mark]) -> list[int | Refusal]:
     """Move members' read marks forward: the mark that now holds, for each. Needs a transaction."""
-    rooms = Room.objects.in_bulk({mark.room for mark in marks}, field_name="slug")
-    _, heads = history.heads([room.topic_name for room in rooms.values()])
-    members = _memberships((mark.user, rooms[mark.room].pk) for mark in marks if mark.room in rooms)
+    found = _memberships({mark.user for mark in marks}, {mark.room for mark in marks})
+    members = {(member.user_id, member.room.slug): member for member in found.values()}
+    _, heads = history.heads([member.room.topic_name for member in found.values()])
     moved: dict[int, Membership] = {}
     results: list[int | Refusal] = []
     for mark in marks:
-        room = rooms.get(mark.room)
-        member = room and members.get((mark.user, room.pk))
-        if not room or not member:
+        member = members.get((mark.user, mark.room))
+        if not member:
             results.append(NO_ROOM)
             continue
-        offset = min(mark.offset, heads.get(room.topic_name, 0))
+        offset = min(mark.offset, heads.get(member.room.topic_name, 0))
         if offset > member.read_offset:
             member.read_offset = offset
             moved[member.pk] = member
@@ -90,17 +99,23 @@ def mark_read(marks: list[Mark]) -> list[int | Refusal]:
 
 
 @transaction.atomic
-def create(user_id: int, name: str, description: str, slug: str) -> Room:
-    """A new public room, with its creator as a member. The slug must be free."""
-    room = Room.objects.create(slug=slug, name=name, description=description, created_by_id=user_id)
-    join(user_id, slug)
+def create(user_id: int, name: str, description: str, slug: str, is_private: bool = False) -> Room:
+    """A new room, with its creator as a member. The slug must be free."""
+    room = Room.objects.create(
+        slug=slug, name=name, description=description, created_by_id=user_id, is_private=is_private
+    )
+    admit(user_id, room)
     return room
 
 
 @transaction.atomic
 def join(user_id: int, slug: str) -> bool:
     """True if the user was no member before. Raises Room.DoesNotExist."""
-    room = Room.objects.get(slug=slug)
+    return admit(user_id, Room.objects.open_to(user_id).get(slug=slug))
+
+
+def admit(user_id: int, room: Room) -> bool:
+    """True if the user was no member before. Needs a transaction, and a caller who knows that they may come in."""
     [offset] = history.take([room.topic_name])  # locks the room: whoever else adds the same member waits
     if Membership.objects.filter(room=room, user_id=user_id).exists():
         return False
@@ -112,15 +127,32 @@ def join(user_id: int, slug: str) -> bool:
 @transaction.atomic
 def leave(user_id: int, slug: str) -> bool:
     """True if the user was a member. Raises Room.DoesNotExist."""
-    room = Room.objects.get(slug=slug)
+    return _dismiss(user_id, Room.objects.open_to(user_id).get(slug=slug))
+
+
+@transaction.atomic
+def remove(remover_id: int, slug: str, user_id: int) -> bool:
+    """Take a member out of a private room: True if they were one. Its creator may, and nobody else.
+
+    All links to the room end: who is removed may know them. Raises Room.DoesNotExist and PermissionDenied.
+    """
+    room = Room.objects.open_to(remover_id).get(slug=slug)
+    if not room.is_private or room.created_by_id != remover_id or user_id == remover_id:
+        raise PermissionDenied("Only who made a private room may remove others from it.")
+    removed = _dismiss(user_id, room)
+    room.invitations.all().delete()
+    return removed
+
+
+# ----------------------------------------------------------------------------------------------------------------
+def _dismiss(user_id: int, room: Room) -> bool:
+    [offset] = history.take([room.topic_name])  # locks the room first, as those do who post and join
     deleted, _ = Membership.objects.filter(room=room, user_id=user_id).delete()
     if deleted:
-        [offset] = history.take([room.topic_name])
         history.append([_member_entry("removed", room, User.objects.get(pk=user_id), offset)])
     return bool(deleted)
 
 
-# ----------------------------------------------------------------------------------------------------------------
 Key = tuple[int, int, str]  # room, author, client_id: unique
 
 
@@ -128,8 +160,18 @@ def _key(each: Post, rooms: dict[str, Room]) -> Key:
     return rooms[each.room].pk, each.author, each.client_id
 
 
-def _refuse(each: Post, rooms: dict[str, Room], authors: dict[int, User]) -> Refusal | None:
-    if each.room not in rooms:
+Members = dict[tuple[int, int], Membership]  # by user and room
+
+
+def _refusals(
+    posts: list[Post], rooms: dict[str, Room], authors: dict[int, User], members: Members
+) -> dict[Post, Refusal]:
+    return {each: refusal for each in posts if (refusal := _refuse(each, rooms, authors, members))}
+
+
+def _refuse(each: Post, rooms: dict[str, Room], authors: dict[int, User], members: Members) -> Refusal | None:
+    room = rooms.get(each.room)
+    if room is None or (room.is_private and (each.author, room.pk) not in members):
         return NO_ROOM
     if each.author not in authors:
         return LEFT
@@ -165,10 +207,11 @@ def _stored(keys: Iterable[Key], slugs: dict[int, str]) -> dict[Key, Ack]:
     return {(room, author, client_id): Ack(slugs[room], offset, id) for room, author, client_id, offset, id in columns}
 
 
-def _store(posts: dict[Key, Post], rooms: dict[int, Room], authors: dict[int, User]) -> dict[Key, Ack]:
+def _store(
+    posts: dict[Key, Post], rooms: dict[int, Room], authors: dict[int, User], members: Members
+) -> dict[Key, Ack]:
     """New members first, then the messages, in the order in which they were posted."""
     pairs = dict.fromkeys((author, room) for room, author, _ in posts)
-    members = _memberships(pairs)
     joining = [pair for pair in pairs if pair not in members]
     rendered = [text.render(each.text) for each in posts.values()]
     numbers = iter(history.take([room_topic(room) for _, room in joining] + [room_topic(room) for room, _, _ in posts]))
@@ -206,13 +249,9 @@ def _store(posts: dict[Key, Post], rooms: dict[int, Room], authors: dict[int, Us
     }
 
 
-def _memberships(pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Membership]:
-    """(user, room) → membership, for those that are members."""
-    wanted = set(pairs)
-    if not wanted:
-        return {}
-    users, rooms = (set(part) for part in zip(*wanted, strict=True))
-    found = Membership.objects.filter(user__in=users, room__in=rooms)
+def _memberships(users: Iterable[int], slugs: Iterable[str]) -> Members:
+    """Who of these people is a member of which of these rooms. One query, whether the rooms exist or not."""
+    found = Membership.objects.filter(user__in=users, room__slug__in=slugs).select_related("room")
     return {(member.user_id, member.room_id): member for member in found}
 
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count, Exists, IntegerField, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, Count, Exists, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
 from realtime_project import history
 
-from .models import Membership, Message, Reaction, Room, User
+from .models import Invitation, Membership, Message, Reaction, Room, User
 
+MEMBERS_LISTED = 500  # who made the room first, then by name
 ROOMS_LISTED = 500  # one's own rooms come first
 PAGE = 50  # messages
 LARGEST_PAGE = 100  # messages
@@ -81,14 +82,14 @@ def page(room: Room, before: int | None = None, limit: int = PAGE, reader: int |
 
 
 def rooms_for(user: User, current: Room | None = None) -> list[dict[str, Any]]:
-    """Every room, by name, and how `user` stands to it: three queries, however many rooms there are.
+    """The rooms that `user` may see, by name, and how they stand to each: three queries, however many there are.
 
     Beyond ROOMS_LISTED rooms, the user's own come first; the `current` one is always there.
     """
     mine = Membership.objects.filter(room=OuterRef("pk"), user=user)
     missed = Message.objects.filter(room=OuterRef("pk"), offset__gt=OuterRef("seen")).exclude(author=user)
     missed = missed.filter(deleted_at=None)
-    rooms = Room.objects.annotate(
+    rooms = Room.objects.open_to(user.pk).annotate(
         member=Exists(mine),
         seen=Subquery(mine.values("read_offset")),  # NULL where the user is no member, and nothing is greater than that
         people=_count(Membership.objects.filter(room=OuterRef("pk"))),
@@ -103,6 +104,8 @@ def rooms_for(user: User, current: Room | None = None) -> list[dict[str, Any]]:
             "slug": room.slug,
             "name": room.name,
             "description": room.description,
+            "private": room.is_private,
+            "mine": room.created_by_id == user.pk,
             "member": room.member,
             "members": room.people,
             "head": heads.get(room.topic_name, 0),
@@ -111,6 +114,35 @@ def rooms_for(user: User, current: Room | None = None) -> list[dict[str, Any]]:
         }
         for room in sorted(listed, key=lambda room: (room.name.casefold(), room.pk))
     ]
+
+
+def members(room: Room, person: User, links: Iterable[Invitation]) -> dict[str, Any]:
+    """Who is in a room, and which `links` lead into it, with what `person` may do about either."""
+    owner = room.created_by_id
+    memberships = Membership.objects.filter(room=room).select_related("user")
+    first = memberships.order_by(Case(When(user=owner, then=0), default=1), "user__username")[:MEMBERS_LISTED]
+    may_remove = room.is_private and owner == person.pk
+    return {
+        "members": [
+            {
+                "id": member.user_id,
+                "name": member.user.name,
+                "made_it": member.user_id == owner,
+                "removable": may_remove and member.user_id != person.pk,
+            }
+            for member in first
+        ],
+        "count": memberships.count(),
+        "invitations": [
+            {
+                "id": invitation.pk,
+                "by": invitation.created_by.name,
+                "expires_at": timestamp(invitation.expires_at),
+                "endable": person.pk in (invitation.created_by_id, owner),
+            }
+            for invitation in links
+        ],
+    }
 
 
 def _count(rows: QuerySet[Any]) -> Coalesce:

@@ -7,7 +7,7 @@ socket's address counts (Daphne's --proxy-headers puts the right one there, behi
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from functools import wraps
+from functools import partial, wraps
 from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 from typing import Any
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.views import LoginView, redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render, resolve_url
 from django.urls import reverse
@@ -26,9 +27,9 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from . import edits, rooms, timeline
+from . import edits, invitations, rooms, timeline
 from .forms import GuestForm, LogInForm, PersonForm, RoomForm, SignUpForm
-from .models import Room, User
+from .models import Invitation, Room, User
 
 FIRST_ROOM = "lobby"  # where new people find themselves, if it exists
 ROOMS_AN_HOUR = 20  # that one person may create
@@ -177,7 +178,7 @@ def home(request: HttpRequest, person: User) -> HttpResponse:
 @require_safe
 @person_required
 def room(request: HttpRequest, person: User, slug: str) -> HttpResponse:
-    return app(request, person, get_object_or_404(Room, slug=slug), RoomForm())
+    return app(request, person, get_object_or_404(Room.objects.open_to(person.pk), slug=slug), RoomForm())
 
 
 @unstored
@@ -212,6 +213,24 @@ def room_leave(request: HttpRequest, person: User, slug: str) -> HttpResponse:
     return redirect("home")
 
 
+@unstored
+@visited
+def invitation(request: HttpRequest, token: str) -> HttpResponse:
+    """Shows who invites where, to anybody who has the link; who has a name can join."""
+    try:
+        found = invitations.find(token)
+        if not request.user.is_authenticated:
+            if request.method == "POST":
+                return redirect_to_login(request.path)
+        elif request.method == "POST":
+            return redirect("room", slug=invitations.accept(request.user.pk, token).slug)
+        elif found.room.members.filter(pk=request.user.pk).exists():
+            return redirect("room", slug=found.room.slug)
+    except Invitation.DoesNotExist:
+        raise Http404("There is no such invitation.") from None
+    return render(request, "chat/invitation.html", {"invitation": found, "room": found.room})
+
+
 @contextmanager
 def missing_is_404() -> Iterator[None]:
     try:
@@ -231,20 +250,30 @@ class Refusal(Exception):
         self.status, self.code, self.detail = status, code, detail
 
 
-def api(view: Callable[..., dict[str, Any]]) -> View:
+def api(view: Callable[..., dict[str, Any]], allowed: Callable[[View], View] = require_safe) -> View:
+    """Answers with JSON, also where it refuses."""
+
     @unstored
-    @require_safe
+    @allowed
     @wraps(view)
-    def answered(request: HttpRequest, **kwargs: str) -> HttpResponse:
+    def answered(request: HttpRequest, **kwargs: Any) -> HttpResponse:
         try:
             if not request.user.is_authenticated:
                 raise Refusal(HTTPStatus.UNAUTHORIZED, "unauthenticated", "Log in, or enter as a guest.")
-            return JsonResponse(view(request, request.user, **kwargs))
+            try:
+                return JsonResponse(view(request, request.user, **kwargs))
+            except Room.DoesNotExist:
+                raise Refusal(HTTPStatus.NOT_FOUND, *rooms.NO_ROOM) from None
+            except PermissionDenied as reason:
+                raise Refusal(HTTPStatus.FORBIDDEN, "forbidden", str(reason)) from None
         except Refusal as refusal:
             error = {"code": refusal.code, "detail": refusal.detail}
             return JsonResponse({"error": error}, status=refusal.status)
 
     return answered
+
+
+posted = partial(api, allowed=require_POST)
 
 
 def whole(request: HttpRequest, name: str) -> int | None:
@@ -266,8 +295,33 @@ def api_rooms(request: HttpRequest, person: User) -> dict[str, Any]:
 @api
 def api_messages(request: HttpRequest, person: User, slug: str) -> dict[str, Any]:
     before, limit = whole(request, "before"), whole(request, "limit")
-    try:
-        room = Room.objects.get(slug=slug)
-    except Room.DoesNotExist:
-        raise Refusal(HTTPStatus.NOT_FOUND, "not_found", "There is no such room.") from None
+    room = Room.objects.open_to(person.pk).get(slug=slug)
     return timeline.page(room, before, min(limit or timeline.PAGE, timeline.LARGEST_PAGE), person.pk)
+
+
+@api
+def api_members(request: HttpRequest, person: User, slug: str) -> dict[str, Any]:
+    room = Room.objects.filter(members=person.pk).get(slug=slug)
+    return timeline.members(room, person, invitations.valid().filter(room=room).order_by("pk"))
+
+
+@posted
+def api_member_remove(request: HttpRequest, person: User, slug: str, user: int) -> dict[str, Any]:
+    return {"removed": rooms.remove(person.pk, slug, user)}
+
+
+@posted
+def api_invite(request: HttpRequest, person: User, slug: str) -> dict[str, Any]:
+    try:
+        token, made = invitations.make(person.pk, slug)
+    except invitations.TooMany:
+        detail = f"{invitations.MOST} links lead here already. End one of them first."
+        raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many", detail) from None
+    url = request.build_absolute_uri(resolve_url("invitation", token=token))
+    return {"id": made.pk, "url": url, "expires_at": timeline.timestamp(made.expires_at)}
+
+
+@posted
+def api_invitation_end(request: HttpRequest, person: User, slug: str, number: int) -> dict[str, Any]:
+    invitations.end(person.pk, slug, number)
+    return {}

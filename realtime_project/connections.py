@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from .feeds import Event, size_of
 from .registry import registry
+from .revocation import proof_of
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Connection:
         self.client_ip, self.client_port = client[0], client[1]
         self.origin = next((value.decode("latin1") for name, value in headers if name == b"origin"), None)
         self.user = scope.get("user")
+        self.proof = proof_of(scope)
         self.subprotocol: str | None = None
         self.connected_at: datetime = timezone.now()
         self.accepted = self.closed = False

@@ -21,7 +21,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from . import __version__, database
+from . import __version__, database, revocation
 from .models import Connection as ConnectionRow
 from .models import Server
 
@@ -38,7 +38,7 @@ class UnknownServer(LookupError):
     """No live server has this id."""
 
 
-class Connection(Protocol):
+class Connection(revocation.Connection, Protocol):
     """What is kept of an open connection."""
 
     id: str
@@ -98,7 +98,7 @@ class Registry:
         self._row: Server | None = None  # None until the first request says where this process listens
         self._written: dict[str, int] = {}  # id → the sum of its counters when it was written
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, address: Sequence[Any] | None, endpoints: list[dict[str, str]]) -> None:
         """Enter this process and begin to beat. Idempotent for one event loop."""
@@ -110,7 +110,7 @@ class Registry:
         self._row = Server(
             id=self.server_id, host=host, port=port, pid=os.getpid(), version=__version__, endpoints=endpoints
         )
-        self._task = loop.create_task(self._beat())
+        self._tasks = [loop.create_task(self._beat()), loop.create_task(revocation.watch(self.connections))]
 
     def opened(self, connection: Connection) -> None:
         self.connections[connection.id] = connection

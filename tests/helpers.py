@@ -251,10 +251,10 @@ def guest(server: Server, name: str | None = None) -> str:
         return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
 
 
-def create_room(server: Server, cookie: str, name: str | None = None) -> str:
-    """Opens a room as the person with this cookie; its slug."""
+def create_room(server: Server, cookie: str, name: str | None = None, **form: str) -> str:
+    """Opens a room as the person with this cookie; its slug. With `is_private="on"` for members only."""
     with httpx.Client(base_url=server.url, cookies=cookies(cookie), trust_env=False, timeout=PATIENCE) as browser:
-        return submit(browser, "/rooms/", name=name or unique("room")).strip("/").rpartition("/")[2]
+        return submit(browser, "/rooms/", name=name or unique("room"), **form).strip("/").rpartition("/")[2]
 
 
 def submit(browser: httpx.Client, path: str, **form: str) -> str:

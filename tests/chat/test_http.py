@@ -83,7 +83,18 @@ def test_home_boots_with_who_one_is_and_the_rooms(client: Client, ann: User, lob
     assert booted["me"] == {"id": ann.pk, "name": "Ann", "is_guest": False, "may_delete": False}
     assert booted["room"] is None
     assert booted["rooms"] == client.get("/api/rooms/").json()["rooms"]
-    assert set(booted["rooms"][0]) == {"slug", "name", "description", "member", "members", "head", "read", "unread"}
+    assert set(booted["rooms"][0]) == {
+        "slug",
+        "name",
+        "description",
+        "private",
+        "mine",
+        "member",
+        "members",
+        "head",
+        "read",
+        "unread",
+    }
 
 
 def test_a_room_s_page_boots_with_the_room(client: Client, lobby: Room) -> None:
@@ -212,11 +223,11 @@ def test_a_slug_that_somebody_takes_meanwhile_gets_the_next_number(
 ) -> None:
     create = rooms.create
 
-    def slower(user_id: int, name: str, description: str, slug: str) -> Room:
+    def slower(user_id: int, name: str, description: str, slug: str, is_private: bool) -> Room:
         monkeypatch.setattr(rooms, "create", create)
         create(user_id, "Quicker", "", slug)
         with transaction.atomic():
-            return create(user_id, name, description, slug)
+            return create(user_id, name, description, slug, is_private)
 
     monkeypatch.setattr(rooms, "create", slower)
     assert client.post("/rooms/", {"name": "Design"})["Location"] == "/rooms/design-2/"

@@ -40,9 +40,9 @@ class Client:
 class Poster(Client):
     """Posts one message after the other, and each until it is acknowledged, under one id."""
 
-    def __init__(self, servers: Sequence[Server], cookie: str, name: str, room: str = "lobby") -> None:
+    def __init__(self, servers: Sequence[Server], cookie: str, name: str, pace: float = 0, room: str = "lobby") -> None:
         super().__init__(servers, cookie, seed=hash(name))
-        self.name, self.room = name, room
+        self.name, self.room, self.pace = name, room, pace  # pace: seconds between two posts
         self.acknowledged: dict[str, int] = {}  # id → offset
         self.ids: Iterator[str] = (f"{name}-{number}" for number in itertools.count())
         self.current = next(self.ids)
@@ -55,6 +55,7 @@ class Poster(Client):
             if reply["type"] == "ack":
                 self.acknowledged[self.current] = reply["offset"]
                 self.current = next(self.ids)
+                await asyncio.sleep(self.pace)
             else:
                 assert reply["code"] == "unavailable", reply
                 await asyncio.sleep(PAUSE)

@@ -3,6 +3,7 @@
 // A message is edited here as well: the draft steps aside meanwhile; Escape gives it back.
 
 import { byId, plural } from "harbour/dom";
+import { written } from "harbour/sign";
 import { recall, remember } from "harbour/storage";
 
 const LONGEST = 4_000; // characters, as the server counts them: code points
@@ -58,7 +59,7 @@ export class Composer extends EventTarget {
     if (this.editing) this.#edits(null);
     this.#draftKey = `harbour.draft.${this.#me.id}.${room.slug}`;
     this.#label.textContent = `Message to ${room.name}`;
-    this.#text.placeholder = `Message #${room.name}`;
+    this.#text.placeholder = `Message ${written(room)}`;
     this.#text.value = recall(this.#draftKey) ?? "";
     this.#changed();
   }

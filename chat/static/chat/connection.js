@@ -1,6 +1,7 @@
 // The one socket: opens it, notices when it is dead, and opens it again with back-off and full jitter.
 // It knows nothing of chat. It fires "open", "message" (detail: the decoded object), "state", and "refused" when the
-// server twice in a row does not know who we are.
+// server twice in a row does not know who we are. It goes on trying all the same: whoever hears "refused" finds out
+// whether the session has really ended, and leaves the page if so.
 //
 // Browsers hide the server's pings from a page, so silence alone says nothing: after QUIET the page asks something
 // that has an answer (`question`), and without any frame within ANSWER the socket counts as dead.
@@ -90,10 +91,7 @@ export class Connection extends EventTarget {
     this.#socket = null;
     this.#asked = 0;
     if (code === BY_STAFF) return this.#become("stopped");
-    if (code === NOT_KNOWN && this.#unknown) {
-      this.#become("stopped");
-      return this.dispatchEvent(new Event("refused"));
-    }
+    const refused = code === NOT_KNOWN && this.#unknown;
     this.#unknown = code === NOT_KNOWN;
     if (code === TOO_FAST) this.#failures = Math.max(this.#failures, 5);
     if (code === RESTARTING) this.#failures = Math.max(this.#failures, 2); // everybody comes back at once: spread out
@@ -103,6 +101,7 @@ export class Connection extends EventTarget {
     this.retryAt = Date.now() + delay;
     this.#retry = setTimeout(() => this.#open(), delay);
     this.#become("waiting");
+    if (refused) this.dispatchEvent(new Event("refused"));
   }
 
   #look() {

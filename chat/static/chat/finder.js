@@ -3,6 +3,7 @@
 
 import { byId, h } from "harbour/dom";
 import { openDialog } from "harbour/dialogs";
+import { sign } from "harbour/sign";
 
 const apple = /Mac|iPhone|iPad/.test(navigator.platform);
 
@@ -61,7 +62,7 @@ export class Finder {
 
   #option(room, index) {
     return h("li", { id: `finder-${index}`, role: "option", onclick: () => this.#take(index), onpointermove: () => this.#choose(index) },
-      h("span", { class: "hash", "aria-hidden": "true" }, "#"),
+      sign(room),
       h("bdi", { class: "room-name" }, room.name),
       h("span", { class: "about" }, room.description),
       room.member

@@ -2,6 +2,7 @@
 
 import { arrange, byId, h, onceAFrame, plural } from "harbour/dom";
 import { picture } from "harbour/people";
+import { sign } from "harbour/sign";
 
 const FACES = 3;
 
@@ -12,18 +13,23 @@ export class Header {
   #more = byId("room-more");
   #menu = byId("room-menu");
   #about = byId("room-about");
+  #members = byId("room-members");
   #leave = byId("room-leave");
   #title = h("h1", {});
   #description = h("p", {});
   #room = null;
   #faces = "";
 
-  constructor(rooms, { onJoin, onLeave }) {
+  constructor(rooms, { onJoin, onLeave, onMembers }) {
     arrange(this.#words, [this.#title, this.#description]);
     rooms.addEventListener("change", () => this.draw());
     this.#join.addEventListener("click", () => onJoin(this.#room.slug));
     this.#menu.addEventListener("beforetoggle", () => {
       this.#menu.style.top = `${this.#more.getBoundingClientRect().bottom + 6}px`; // a banner may stand above it
+    });
+    this.#members.addEventListener("click", () => {
+      this.#menu.hidePopover();
+      onMembers(this.#room);
     });
     this.#leave.addEventListener("click", () => {
       this.#menu.hidePopover();
@@ -41,10 +47,12 @@ export class Header {
     const room = this.#room;
     this.#join.hidden = !room || room.member;
     this.#leave.hidden = !room?.member;
+    this.#members.hidden = !room?.member;
+    this.#members.textContent = room?.private ? "Members and invitations" : "Members";
     this.#more.hidden = !room;
     this.#title.classList.toggle("nameless", !room);
     this.#description.textContent = room?.description ?? "";
-    this.#title.replaceChildren(...(room ? [h("span", { class: "hash" }, "#"), h("bdi", {}, room.name)] : ["Harbour"]));
+    this.#title.replaceChildren(...(room ? [sign(room), h("bdi", {}, room.name)] : ["Harbour"]));
     this.#about.textContent = room ? `${room.description ? `${room.description} · ` : ""}${plural(room.members, "member", "members")}` : "";
     this.#drawPeople(room);
   });

@@ -11,16 +11,18 @@ import { closeDrawer, openDrawer, showUnread } from "harbour/drawer";
 import { Finder } from "harbour/finder";
 import { Header } from "harbour/header";
 import { History } from "harbour/history";
+import { Members } from "harbour/members";
 import { Outbox } from "harbour/outbox";
 import { picture } from "harbour/people";
 import { Reading } from "harbour/reading";
 import { Rooms } from "harbour/rooms";
 import { Sidebar } from "harbour/sidebar";
+import { written } from "harbour/sign";
 import { Subscriptions } from "harbour/subscriptions";
 import { Timeline } from "harbour/timeline";
 import { Tools } from "harbour/tools";
 import { Typing } from "harbour/typing";
-import { entryUrl, homeUrl, roomUrl, slugOf, socketUrl } from "harbour/urls";
+import { homeUrl, roomUrl, slugOf, socketUrl } from "harbour/urls";
 import { followKeyboard } from "harbour/viewport";
 
 const boot = JSON.parse(byId("boot").textContent);
@@ -41,7 +43,8 @@ const timeline = new Timeline(byId("timeline"), {
   onReact: (message, emoji) => toggle(message, emoji),
   onEdit: (message) => composer.edit(message, changes.shown(message).text),
 });
-const header = new Header(rooms, { onJoin: (slug) => join(slug), onLeave: (slug) => leave(slug) });
+const members = new Members();
+const header = new Header(rooms, { onJoin: (slug) => join(slug), onLeave: (slug) => leave(slug), onMembers: (room) => members.open(room) });
 const sidebar = new Sidebar(rooms, { onJoin: (slug) => join(slug) });
 new Finder(rooms, { onChoose: (slug) => go(slug) });
 new Banner(byId("banner"), connection);
@@ -147,9 +150,14 @@ const CONSEQUENCES = {
     composer.cancel();
     notice("The message you were editing has been deleted.");
   },
-  "member.added": ({ user }) => membersChanged(user),
+  "member.added"({ room, user }) {
+    membersChanged(user);
+    members.changed(room);
+  },
   "member.removed"({ room, user }) {
     membersChanged(user);
+    if (user.id === me.id) members.left(room);
+    else members.changed(room);
     if (user.id === me.id) subscriptions.resume(room); // it ended with the membership; who still looks may still read
   },
 };
@@ -188,7 +196,8 @@ connection.addEventListener("open", () => {
   const room = rooms.get(open);
   if (room && (room.pages === "failed" || history.olderFailed(room))) history.retry(room);
 });
-connection.addEventListener("refused", () => location.assign(entryUrl()));
+// If the session has ended, the question leads to the log-in by itself; if not, loading the page anew would not help.
+connection.addEventListener("refused", () => refresh().catch(() => {}));
 connection.question = () => subscriptions.question(rooms.get(open) ? open : undefined);
 
 // Changing what has been said ------------------------------------------------------------------------------------
@@ -272,7 +281,7 @@ function drawPills() {
 const drawAround = onceAFrame(() => {
   const room = rooms.get(open);
   const unread = rooms.unread;
-  document.title = `${unread ? `(${unread}) ` : ""}${room ? `#${room.name} · ` : ""}Harbour`;
+  document.title = `${unread ? `(${unread}) ` : ""}${room ? `${written(room)} · ` : ""}Harbour`;
   showUnread(unread - (room?.member ? room.unread : 0));
   byId("typing").textContent = room ? typing.sentence(room.slug) : "";
   drawNowhere(room);

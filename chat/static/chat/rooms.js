@@ -8,6 +8,7 @@
 //          messages more pages                        a contiguous run, oldest first; whether older exist;
 //                                                     pages: none | loading | ready | failed
 //          heldOlder                                  the same for a page of older messages
+//          private mine                               seen by its members alone; made by me
 //          counted held                               the offset up to which `unread` counts; events that came in
 //                                                     while a page was under way (they may be newer than it), or null
 
@@ -39,7 +40,7 @@ export class Rooms extends EventTarget {
     const listed = new Set(list.map((fresh) => fresh.slug)); // one's own rooms always; others only up to a number
     for (const room of this.joined) if (!listed.has(room.slug)) this.#rooms.delete(room.slug);
     for (const fresh of list) {
-      const { slug, name, description, member, members, head } = fresh;
+      const { slug, name, description, member, members, head, mine } = fresh;
       const read = fresh.read ?? 0;
       const unread = fresh.unread ?? 0;
       let room = this.get(slug);
@@ -50,7 +51,7 @@ export class Rooms extends EventTarget {
       } else if (head >= room.counted && read >= room.read) {
         Object.assign(room, { read, unread, counted: head });
       }
-      Object.assign(room, { name, description, member, members });
+      Object.assign(room, { name, description, member, members, mine, private: fresh.private });
     }
     this.changed(null);
   }

@@ -4,6 +4,7 @@
 import { fullOf, shortTimeOf, timeOf } from "harbour/dates";
 import { h } from "harbour/dom";
 import { picture } from "harbour/people";
+import { written } from "harbour/sign";
 
 /**
  * THE one place where markup becomes elements. `html` is written by the server alone (chat/text.py renders and
@@ -94,11 +95,11 @@ export const failedRow = (sentence, onRetry) =>
 
 export const beginningRow = (room) =>
   h("li", { class: "beginning" },
-    h("h3", {}, "This is where ", h("bdi", {}, `#${room.name}`), " begins"),
+    h("h3", {}, "This is where ", h("bdi", {}, written(room)), " begins"),
     h("p", {}, room.description || "Nobody has said yet what it is about."));
 
 export const emptyRow = (room, onWrite) =>
   h("li", { class: "empty" },
-    h("h3", {}, "It is quiet in ", h("bdi", {}, `#${room.name}`)),
+    h("h3", {}, "It is quiet in ", h("bdi", {}, written(room))),
     h("p", {}, room.description ? `${room.description}. Somebody has to speak first.` : "Somebody has to speak first."),
     h("button", { class: "button primary", type: "button", onclick: onWrite }, "Write the first message"));

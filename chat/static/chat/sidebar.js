@@ -2,6 +2,7 @@
 // changed in place, so that focus stays where it is.
 
 import { arrange, byId, h, onceAFrame } from "harbour/dom";
+import { sign } from "harbour/sign";
 import { roomUrl } from "harbour/urls";
 
 export class Sidebar {
@@ -41,7 +42,7 @@ export class Sidebar {
   #row(room) {
     let row = this.#rows.get(room.slug);
     if (!row) {
-      row = makeRow(room.slug, () => this.#onJoin(room.slug));
+      row = makeRow(room, () => this.#onJoin(room.slug));
       this.#rows.set(room.slug, row);
     }
     const current = room.slug === this.#current;
@@ -64,11 +65,11 @@ function section(title, id) {
   return { list, nodes: [h("h2", { id }, title), list] };
 }
 
-function makeRow(slug, onJoin) {
+function makeRow(room, onJoin) {
   const name = h("bdi", { class: "room-name" });
   const count = h("span", {});
   const unread = h("span", { class: "unread", "data-testid": "unread", hidden: true }, count, h("span", { class: "visually-hidden" }, " unread"));
-  const link = h("a", { href: roomUrl(slug), "data-route": true, "data-testid": "room-link", "data-slug": slug }, h("span", { class: "hash", "aria-hidden": "true" }, "#"), name, unread);
+  const link = h("a", { href: roomUrl(room.slug), "data-route": true, "data-testid": "room-link", "data-slug": room.slug }, sign(room), name, unread);
   const join = h("button", { class: "join", type: "button", onclick: onJoin, hidden: true }, "Join");
   return { item: h("li", {}, link, join), link, name, unread, count, join };
 }

@@ -9,6 +9,8 @@ export const joinUrl = (slug) => `${roomUrl(slug)}join/`;
 export const leaveUrl = (slug) => `${roomUrl(slug)}leave/`;
 export const roomsApi = `${home}api/rooms/`;
 export const messagesApi = (slug) => `${home}api/rooms/${encodeURIComponent(slug)}/messages/`;
+export const membersApi = (slug) => `${home}api/rooms/${encodeURIComponent(slug)}/members/`;
+export const invitationsApi = (slug) => `${home}api/rooms/${encodeURIComponent(slug)}/invitations/`;
 
 /** The slug in the page's own address, or null at home. */
 export function slugOf(pathname) {
