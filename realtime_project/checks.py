@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from channels.layers import InMemoryChannelLayer
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning, register
 from django.db import connection
@@ -14,7 +13,7 @@ def several_servers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if settings.DEBUG:
         return []
     found: list[CheckMessage] = []
-    if str(settings.CHANNEL_LAYERS["default"]["BACKEND"]).endswith(InMemoryChannelLayer.__name__):
+    if str(settings.CHANNEL_LAYERS["default"]["BACKEND"]).endswith(".InMemoryChannelLayer"):
         found.append(
             Warning(
                 "The in-memory channel layer reaches one process: on several servers, plain topics would not meet and "

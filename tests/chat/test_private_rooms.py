@@ -405,8 +405,8 @@ async def test_who_leaves_a_public_room_may_subscribe_again(server: Server) -> N
 def test_what_was_said_in_it_cannot_be_changed_from_outside(ann: User, bob: User, founders: Room) -> None:
     said = say(ann, founders.slug, "between us")
     assert isinstance(said, rooms.Ack)
-    rooms.admit(bob.pk, founders)
     with transaction.atomic():
+        rooms.admit(bob.pk, founders)
         [own] = rooms.post([rooms.Post(bob.pk, founders.slug, "b", "mine")])
     assert isinstance(own, rooms.Ack)
     rooms.remove(ann.pk, founders.slug, bob.pk)
