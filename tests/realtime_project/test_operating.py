@@ -68,7 +68,7 @@ async def test_who_comes_back_below_what_was_trimmed_reloads(start_server: Calla
         told = await late.frame(lambda frame: frame["type"] == "subscribed" and not frame["recovered"])
         assert told["head"] >= reply["head"]
         last = (await late.post("lobby", "new"))["offset"]
-        await late.frame(lambda frame: frame.get("offset") == last)
+        await late.heard("lobby", last)
         assert late.texts("lobby") == ["new"]
 
 
