@@ -14,21 +14,11 @@ from django.utils import timezone
 
 from chat import rooms
 from chat.models import Membership, Room, User
+from tests.chat.people import logged_in
 
 pytestmark = pytest.mark.django_db
 
 GUEST = "/accounts/guest/"
-
-
-def logged_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    return client
-
-
-@pytest.fixture
-def ann() -> User:
-    return User.objects.create_user("Ann")
 
 
 @pytest.fixture

@@ -10,26 +10,11 @@ from django.utils import timezone
 
 from chat import invitations, rooms
 from chat.models import Invitation, Membership, Room, User
+from tests.chat.people import logged_in
 
 pytestmark = pytest.mark.django_db
 
 UNKNOWN = "x" * 43
-
-
-def logged_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    return client
-
-
-@pytest.fixture
-def ann() -> User:
-    return User.objects.create_user("Ann")
-
-
-@pytest.fixture
-def bob() -> User:
-    return User.objects.create_user("Bob")
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from chat import consumers, edits, invitations, protocol, rooms, timeline
 from chat.models import Invitation, Membership, Message, Room, User
 from realtime_project import database
 from realtime_project.topics import hub
+from tests.chat.people import logged_in
 from tests.helpers import PATIENCE, ChatClient, Refused, Server, connect, create_room, guest, submit, unique
 from tests.helpers import cookies as cookies_of
 
@@ -26,22 +27,6 @@ MISSING = "founders-000000000000"  # as long as the address of a private room of
 
 
 MADE_EACH_TIME = re.compile(r"'[\d: .+-]{20,}'|\"s\d+_x\d+\"")  # moments, names of savepoints
-
-
-def logged_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    return client
-
-
-@pytest.fixture
-def ann() -> User:
-    return User.objects.create_user("Ann")
-
-
-@pytest.fixture
-def bob() -> User:
-    return User.objects.create_user("Bob")
 
 
 @pytest.fixture

@@ -19,16 +19,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def ann() -> User:
-    return User.objects.create_user("Ann")
-
-
-@pytest.fixture
-def bob() -> User:
-    return User.objects.create_user("Bob")
-
-
-@pytest.fixture
 def lobby(ann: User) -> Room:
     return rooms.create(ann.pk, "Lobby", "All the rest", "lobby")
 
