@@ -468,13 +468,15 @@ class DurableFeed(Feed):
         self._recent_size += sum(event.size for event in run)
         while len(self._recent) > RECENT or self._recent_size > RECENT_SIZE:
             self._recent_size -= self._recent.popleft().size
-        for offset in [offset for offset in self._held if offset <= (self.last or 0)] if self._held else ():
-            del self._held[offset]  # doubled doorbells
+        self._drop_held(self.last or 0)  # doubled doorbells
 
     def _forget(self, upto: int) -> None:
         """What is in memory up to this offset; the log has it."""
         while self._recent and (self._recent[0].offset or 0) <= upto:
             self._recent_size -= self._recent.popleft().size
+        self._drop_held(upto)
+
+    def _drop_held(self, upto: int) -> None:
         for offset in [offset for offset in self._held if offset <= upto]:
             del self._held[offset]
 

@@ -21,11 +21,6 @@ SECRET = "the old text"
 
 
 @pytest.fixture
-def ann() -> User:
-    return User.objects.create_user("Ann")
-
-
-@pytest.fixture
 def bob() -> User:
     return User.objects.create_user("Bob", is_guest=True)
 

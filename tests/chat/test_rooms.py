@@ -11,11 +11,6 @@ from realtime_project import history
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def ann() -> User:
-    return User.objects.create_user("Ann")
-
-
 def post(*posts: Post) -> list[Ack | rooms.Refusal]:
     with transaction.atomic():
         return rooms.post(list(posts))
