@@ -12,6 +12,7 @@ from starlette.routing import WebSocketRoute
 
 from realtime_project.mounts import mount
 from realtime_project.topics import Publish, Topic
+from tests.mounted.scripted import FailingConsumer, SmallConsumer, diary, scripted
 
 fastapi = FastAPI()
 
@@ -48,6 +49,7 @@ async def tell_scope(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "websocket.accept"})
     told = {name: scope[name] for name in ("type", "path", "subprotocols", "client", "server")}
     told["first"] = first["type"]
+    told["extensions"] = list(scope.get("extensions", {}))
     told["query_string"] = scope["query_string"].decode()
     told["are_bytes"] = all(isinstance(part, bytes) for header in scope["headers"] for part in header)
     told["headers"] = [[name.decode("latin1"), value.decode("latin1")] for name, value in scope["headers"]]
@@ -126,5 +128,9 @@ urlpatterns = [
     path("ws/offered/", never_offered),  # type: ignore[arg-type]
     path("ws/eager/", eager),  # type: ignore[arg-type]
     path("ws/plain/", PlainConsumer.as_asgi()),
+    path("ws/scripted/<name>/", scripted),  # type: ignore[arg-type]
+    path("ws/diary/<name>/", diary),  # type: ignore[arg-type]
+    path("ws/failing/<name>/", FailingConsumer.as_asgi()),
+    path("ws/small/", SmallConsumer.as_asgi()),
     *topic_routes(),
 ]

@@ -1,0 +1,84 @@
+"""ASGI applications that do what the client asks for, and a diary in which another client reads how they fared.
+
+ws/scripted/<name>/?[…]: sends the messages of a JSON list, one by one, then receives until the client has gone.
+ws/diary/<name>/: waits for that application's end, and sends its diary as JSON.
+"""
+
+import asyncio
+import json
+from collections import defaultdict
+from typing import Any
+from urllib.parse import unquote
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from realtime_project.consumers import Consumer
+
+ENDED = {"type": "ended"}
+
+diaries: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+
+
+async def scripted(scope: Any, receive: Any, send: Any) -> None:
+    diary = diaries[scope["url_route"]["kwargs"]["name"]]
+    try:
+        for step in json.loads(unquote(scope["query_string"].decode())):
+            match step:
+                case {"type": "raise"}:
+                    raise RuntimeError("a secret of the application")
+                case {"type": "receive"}:
+                    diary.append(readable(await receive()))
+                case message:
+                    await send(encoded(message))
+        while not diary or diary[-1]["type"] != "websocket.disconnect":
+            diary.append(readable(await receive()))
+    except Exception as error:
+        diary.append({"type": "error", "error": type(error).__name__, "detail": str(error)})
+        raise
+    finally:
+        diary.append(ENDED)
+
+
+def encoded(message: dict[str, Any]) -> dict[str, Any]:
+    """What JSON cannot say: the bytes of a message."""
+    message = {**message}
+    for name in ("bytes", "body"):
+        if message.get(name) is not None:
+            message[name] = message[name].encode()
+    if "headers" in message:
+        message["headers"] = [(name.encode(), value.encode()) for name, value in message["headers"]]
+    return message
+
+
+def readable(message: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.decode("latin1") if isinstance(value, bytes) else value for name, value in message.items()}
+
+
+async def diary(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "websocket.accept"})
+    name = scope["url_route"]["kwargs"]["name"]
+    while ENDED not in diaries[name]:
+        await asyncio.sleep(0.005)
+    await send({"type": "websocket.send", "text": json.dumps(diaries.pop(name))})
+
+
+class FailingConsumer(Consumer):
+    """A consumer of this project's whose handlers raise; what it must give back, it gives back in disconnect."""
+
+    async def connect(self) -> None:
+        await self.accept()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        raise RuntimeError("a secret of the consumer")
+
+    async def disconnect(self, code: int) -> None:
+        diaries[self.scope["url_route"]["kwargs"]["name"]] += [{"type": "disconnect", "code": code}, ENDED]
+
+
+class SmallConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """An echo with a limit of its own."""
+
+    max_size = 1_000  # bytes
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send(text_data=text_data, bytes_data=bytes_data)

@@ -1,0 +1,74 @@
+"""The servers that the raw frames are sent to: a bare echo, and the whole application with an echo mounted in it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("tests.wire.client", "tests.wire.frames")
+
+from tests.helpers import Server  # noqa: E402
+from tests.wire.client import Everywhere, Target  # noqa: E402
+from tests.wire.limits import HASTE, LIMIT  # noqa: E402
+
+MOUNTED = "tests.mounted.settings"
+
+
+class EchoServer(Server):
+    """Nothing but frames: whatever the path, what comes goes back."""
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "tests.wire.echo", str(self.port)]
+
+
+@contextmanager
+def running(server: Server, servers: list[Server]) -> Iterator[Server]:
+    servers.append(server)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def raw(servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    folder = tmp_path_factory.mktemp("raw")
+    server = EchoServer(folder, DJANGO_SETTINGS_MODULE="realtime_project.settings", WEBSOCKET_MAX_MESSAGE_SIZE=LIMIT)
+    with running(server, servers):
+        yield Target(server.port, "/")
+
+
+@pytest.fixture(scope="session")
+def application(template: Path, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The project with an app of somebody else's, tests/mounted, in it."""
+    folder = tmp_path_factory.mktemp("application")
+    server = Server(folder, template, DJANGO_SETTINGS_MODULE=MOUNTED, WEBSOCKET_MAX_MESSAGE_SIZE=LIMIT)
+    with running(server, servers):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def hasty(template: Path, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same in a hurry: WEBSOCKET_HANDSHAKE_TIMEOUT and WEBSOCKET_IDLE_TIMEOUT are HASTE seconds."""
+    folder = tmp_path_factory.mktemp("hasty")
+    server = Server(
+        folder,
+        template,
+        DJANGO_SETTINGS_MODULE=MOUNTED,
+        WEBSOCKET_HANDSHAKE_TIMEOUT=HASTE,
+        WEBSOCKET_IDLE_TIMEOUT=HASTE,
+    )
+    with running(server, servers):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mounted_echo(application: Server) -> Target:
+    return Target(application.port, "/ws/polite/")
+
+
+@pytest.fixture(scope="session")
+def echo(raw: Target, mounted_echo: Target) -> Everywhere:
+    """Both echoes: the frames are the same whatever stands behind them."""
+    return Everywhere({"bare": raw, "application": mounted_echo})

@@ -1,0 +1,5 @@
+"""What the servers of these tests are told."""
+
+LIMIT = 2 * 1024 * 1024  # bytes: WEBSOCKET_MAX_MESSAGE_SIZE
+HASTE = 1  # seconds: the timeouts of the hasty server
+SMALL = 1_000  # bytes: max_size of the consumer at ws/small/

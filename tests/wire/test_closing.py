@@ -1,0 +1,66 @@
+"""The close handshake, RFC 6455 sections 5.5.1 and 7: the code is echoed, and the server ends the TCP connection."""
+
+import pytest
+
+from tests.wire import frames
+from tests.wire.client import Everywhere
+from tests.wire.frames import Message, Opcode
+
+# Section 7.4 and the registry that it founds
+LEGAL = (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999)
+ILLEGAL = (0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535)
+
+
+@pytest.mark.parametrize("code", LEGAL)
+async def test_h54_a_legal_code_is_echoed(echo: Everywhere, code: int) -> None:
+    await echo.closes(frames.close(code), code)
+    await echo.closes(frames.close(code, "why"), code)
+
+
+@pytest.mark.parametrize("code", ILLEGAL)
+async def test_h54_an_illegal_code_is_answered_with_1002(echo: Everywhere, code: int) -> None:
+    await echo.fails(frames.close(code), 1002)
+    await echo.fails(frames.close(code, "why"), 1002)
+
+
+async def test_a_close_without_a_status_is_answered(echo: Everywhere) -> None:
+    await echo.closes(frames.close(None), None, 1000)
+
+
+async def test_h54_half_a_status_is_answered_with_1002(echo: Everywhere) -> None:
+    await echo.fails(frames.frame(Opcode.CLOSE, b"\x03"), 1002)
+
+
+@pytest.mark.parametrize("reason", ["x" * 123, "長" * 41, "🐢" * 30], ids=["ASCII", "three bytes", "four bytes"])
+async def test_the_longest_reason_is_taken(echo: Everywhere, reason: str) -> None:
+    await echo.closes(frames.close(4000, reason), 4000)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        frames.text("late"),
+        frames.ping(b"late"),
+        frames.close(1001),
+        frames.frame(3, b"forbidden"),
+        frames.frame(Opcode.TEXT, b"\xff"),
+        b"\x00" * 1_000,
+        frames.binary(b"x" * 100_000),
+    ],
+    ids=["text", "ping", "a second close", "a reserved opcode", "invalid text", "zeros", "much"],
+)
+async def test_what_follows_a_close_is_ignored(echo: Everywhere, late: bytes) -> None:
+    await echo.closes(frames.close(1000) + late, 1000)
+
+
+async def test_what_was_said_before_a_close_is_still_heard(echo: Everywhere) -> None:
+    """The echo is answered first here; the server must not drop what came in one segment with the close."""
+    for target in echo.targets.values():
+        async with target.open() as connection:
+            await connection.send(frames.text("last words"))
+            assert await connection.receive() == Message(Opcode.TEXT, b"last words")
+            await connection.send(frames.ping(b"!") + frames.close(1001))
+            assert await connection.receive() == Message(Opcode.PONG, b"!")
+            [closing] = await connection.until_close()
+            assert closing.code == 1001
+            await connection.ended()
