@@ -15,7 +15,6 @@ ORDER = {
     "a continuation of nothing": frame(Opcode.CONTINUATION, b"x"),
     "an unfinished continuation of nothing": frame(Opcode.CONTINUATION, b"x", fin=False),
     "an empty continuation of nothing": frame(Opcode.CONTINUATION),
-    "a continuation after the last": b"".join(frames.fragments(Opcode.TEXT, [b"a", b"b"])) + frame(0, b"c"),
     "text within a message": BEGUN + frame(Opcode.TEXT, b"another"),
     "binary within a message": BEGUN + frame(Opcode.BINARY, b"another"),
     "a new message in fragments within a message": BEGUN + frame(Opcode.BINARY, b"another", fin=False),
@@ -71,6 +70,11 @@ async def test_h54_h55_a_violation_is_answered_with_1002(echo: Everywhere, strea
 async def test_h54_h55_also_after_what_was_legal(echo: Everywhere, stream: bytes) -> None:
     legal = frames.text("legal") + b"".join(frames.fragments(Opcode.BINARY, [b"le", b"gal"]))
     await echo.fails(legal + stream, PROTOCOL_ERROR, [Message(Opcode.TEXT, b"legal"), Message(Opcode.BINARY, b"legal")])
+
+
+async def test_h54_a_message_that_has_ended_is_not_continued(echo: Everywhere) -> None:
+    stream = b"".join(frames.fragments(Opcode.TEXT, [b"a", b"b"])) + frame(Opcode.CONTINUATION, b"c")
+    await echo.fails(stream, PROTOCOL_ERROR, [Message(Opcode.TEXT, b"ab")])
 
 
 @pytest.mark.parametrize("rsv", range(1, 8))
