@@ -118,6 +118,14 @@ class Registry:
     def closed(self, connection: Connection) -> None:
         self.connections.pop(connection.id, None)
 
+    async def leave(self) -> None:
+        """This process ends: its row goes at once, and its connections' with it, instead of with the lease."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await database.run(_remove, self.server_id)
+
     async def _beat(self) -> None:
         beat = 0
         while True:
@@ -185,6 +193,12 @@ def _save(server: Server, rows: list[ConnectionRow], gone: list[str], lease: flo
             ConnectionRow.objects.filter(server__in=dead).delete()
             dead.delete()
     return known
+
+
+@transaction.atomic
+def _remove(server: str) -> None:
+    ConnectionRow.objects.filter(server=server).delete()
+    Server.objects.filter(pk=server).delete()
 
 
 @transaction.atomic
