@@ -58,7 +58,8 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
     clogged = False  # the transport holds more than it likes
     waiting = 0  # bytes written that the kernel has not taken yet, as far as was known at the last write
     opened_at = heard_at = pinged_at = 0.0  # seconds, monotonic
-    said_goodbye = False  # the application has closed or refused
+    said_goodbye = False  # closed or refused from this side: nothing more is sent
+    closed_by_application = False  # which then may not send any more
     _unread = b""  # bytes that wait for room in the inbox, or for the rest of their frame
     _denial: dict[str, Any] | None = None
     _room: asyncio.Future[None] | None = None
@@ -94,8 +95,10 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
             self._take(early)
 
     def _accept(self, message: dict[str, Any]) -> None:
-        if self.state != self.STATE_CONNECTING:
+        if self.closed_by_application or self.state in (self.STATE_OPEN, self.STATE_CLOSING):
             raise RuntimeError("websocket.accept was sent twice, or after a close")
+        if self.said_goodbye or self.state == self.STATE_CLOSED:
+            return  # the server is leaving, or the client has left
         subprotocol = message.get("subprotocol")
         if subprotocol is not None and subprotocol not in self.websocket_protocols:
             raise ValueError(f"the subprotocol {subprotocol!r} was not offered; offered: {self.websocket_protocols}")
@@ -259,9 +262,9 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
             data = frames.frame(_content(message))
             if self.state == self.STATE_OPEN and self.waiting > self.server.limits.max_buffer:
                 await self._until_there_is_room()
-            if self.said_goodbye:
+            if self.closed_by_application:
                 raise RuntimeError("websocket.send after a close")
-            if self.state == self.STATE_CONNECTING:
+            if self.state == self.STATE_CONNECTING and not self.said_goodbye:
                 raise RuntimeError("websocket.send before websocket.accept")
             self.write(data)
         elif kind == "websocket.accept":
@@ -292,15 +295,17 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
     # the end --------------------------------------------------------------------------------------------------
     def _close_asked(self, message: dict[str, Any]) -> None:
         code = NORMAL if message.get("code") is None else message["code"]
-        if self.said_goodbye:
+        if self.closed_by_application:
             raise RuntimeError("websocket.close after a close")
         if self.state == self.STATE_CONNECTING:
+            self.closed_by_application = True
             self.deny(403)
             return
         if not isinstance(code, int) or not frames.legal_close_code(code):
             raise ValueError(
                 f"{code!r} cannot be sent as a close code; 1000 to 1014 (not 1004 to 1006), 3000 to 4999 can"
             )
+        self.closed_by_application = True
         self.close(code, message.get("reason") or "")
 
     def close(self, code: int, reason: str = "") -> None:
@@ -351,6 +356,11 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
             self.sendCloseFrame(code, reasonRaw, isReply=True)
         self.dropConnection(abort=False)
         return True
+
+    def onCloseHandshakeTimeout(self) -> None:
+        """The client does not answer our close. Cut it off only where it does not even take what was sent."""
+        self.closeHandshakeTimeoutCall = None
+        self.dropConnection(abort=_held_by(self.transport) > 0)
 
     def dropConnection(self, abort: bool = False) -> None:
         if self.state != self.STATE_CLOSED:

@@ -95,10 +95,11 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = environment(self.database, **settings)
         self.log_file = folder / "server.log"
+        self.options: tuple[str, ...] = ()  # of `serve`
         self.process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> list[str]:
-        return [sys.executable, "manage.py", "serve", "-b", "127.0.0.1", "-p", str(self.port)]
+        return [sys.executable, "manage.py", "serve", "-b", "127.0.0.1", "-p", str(self.port), *self.options]
 
     def start(self) -> Self:
         assert not self.running(), "already running"
