@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +26,11 @@ PRODUCTION: dict[str, Any] = {
 
 
 class PlainServer(Server):
-    """The tutorial's chat, under the same Daphne with the same arguments."""
+    """The tutorial's chat, under stock Daphne."""
 
-    application = "benchmarks.plain_channels.asgi:application"
+    def command(self) -> list[str]:
+        daphne = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "-v", "0"]
+        return [sys.executable, *daphne, "benchmarks.plain_channels.asgi:application"]
 
 
 @contextmanager

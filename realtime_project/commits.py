@@ -57,6 +57,11 @@ class Commits:
             self._task = self.loop.create_task(self._run())
         return future
 
+    async def finish(self) -> None:
+        """Return when nothing waits any more."""
+        while self._task:
+            await asyncio.wait([self._task])
+
     async def _run(self) -> None:
         while self._queues:
             function, queue = next(iter(self._queues.items()))

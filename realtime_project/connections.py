@@ -6,7 +6,6 @@ is sent to one connection takes one path, so nothing overtakes.
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import itertools
 import logging
@@ -18,18 +17,16 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from .feeds import Event, size_of
+from .feeds import Event, Run, size_of
+from .outlets import Send, outlet_of
 from .registry import registry
 from .revocation import proof_of
 
 logger = logging.getLogger(__name__)
 
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-DONE, TOO_BIG, FAILED, SLOW = 1000, 1009, 1011, 1013  # close codes, RFC 6455 section 7.4.1 and its registry
-
-TURN = 4_000  # messages written before the loop may do something else
+DONE, TOO_BIG, FAILED = 1000, 1009, 1011  # close codes, RFC 6455 section 7.4.1
 
 _numbers = itertools.count()
 
@@ -49,49 +46,25 @@ class Connection:
         self.proof = proof_of(scope)
         self.subprotocol: str | None = None
         self.connected_at: datetime = timezone.now()
-        self.accepted = self.closed = False
+        self.accepted = self.closed = self._closing = False
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
-        self._send = send
-        # Daphne's `send` only hands over: one task can write for all. Elsewhere one slow reader would hold the others.
-        self._never_waits = type(getattr(getattr(send, "func", None), "__self__", None)).__module__ == "daphne.server"
-        self._farewell: dict[str, Any] | None = None  # the close that follows what was written
-        self._out: list[dict[str, Any]] = []
-        self._waiting = 0  # bytes in _out
-        self._writing = False  # the writer is in the middle of `send`
-        self._writer: asyncio.Task[None] | None = None
+        self._outlet = outlet_of(scope, send)
 
     # what the hub asks ----------------------------------------------------------------------------------------
     def write(self, events: Sequence[Event]) -> None:
-        """Send events, soon. Never waits.
-
-        Where the server makes a writer wait, a reader that lets WEBSOCKET_MAX_BUFFER wait is closed with 1013. Stock
-        Daphne never does: it holds whatever a slow reader has not taken.
-        """
+        """Send events, soon. Never waits; a reader that lets WEBSOCKET_MAX_BUFFER wait is closed with 1013."""
         if self.closed:
             return
-        if self._writing and self._waiting > settings.WEBSOCKET_MAX_BUFFER:  # the server has made the writer wait
-            self._out.clear()
-            self.close_soon(SLOW, "too slow")
-            return
-        size = 0
-        for event in events:
-            self._out.append(event.message)
-            size += event.size
-        self._waiting += size
-        self.messages_out += len(events)
-        self.bytes_out += size
-        if self._writer is None:
-            self._start_writing()
-
-    @property
-    def unsent(self) -> int:
-        """Messages that wait for the writer."""
-        return len(self._out)
+        run = events if type(events) is Run else Run(events)
+        if self._outlet.write(run):
+            self.messages_out += len(run)
+            self.bytes_out += run.size
+        else:
+            self.closed = self._closing = True
 
     async def drain(self) -> None:
-        """Return when what was written has gone to the server."""
-        while self._writer:
-            await asyncio.shield(self._writer)
+        """Return when most of what was written has gone out."""
+        await self._outlet.drain()
 
     def send_text(self, text: str) -> None:
         """Send one text message on the same path, without waiting."""
@@ -100,53 +73,19 @@ class Connection:
     def close_soon(self, code: int, reason: str = "") -> None:
         """Close after what was written; nothing can be written any more."""
         if not self.closed:
-            self.closed = True
-            self._farewell = {"type": "websocket.close", "code": code, "reason": reason}
-            if self._writer is None:
-                self._start_writing()
+            self.closed = self._closing = True
+            self._outlet.close(code, reason)
 
-    def _start_writing(self) -> None:
-        self._writer = flusher.add(self) if self._never_waits else asyncio.create_task(self.flush())
+    def limit_to(self, size: int) -> None:
+        """The endpoint takes no larger messages, in bytes. Our server then does not even read them."""
+        self._outlet.limit_to(size)
 
     async def fail(self) -> bool:
         """Close with 1011, at once; False where the server cannot."""
-        self._out.clear()
-        if self._writer and not self._never_waits:
-            self._writer.cancel()
-        if not self.accepted or (self.closed and not self._farewell):
+        if not self.accepted or (self.closed and not self._closing):
             return self.closed
-        farewell = self._farewell or {"type": "websocket.close", "code": FAILED, "reason": "internal error"}
-        self.closed, self._farewell = True, None
-        try:
-            await self._send(farewell)
-        except Exception:
-            return False
-        return True
-
-    async def flush(self) -> None:
-        """Send what was written; for the task that writes."""
-        send = self._send
-        self._writing = True
-        try:
-            while self._out:
-                out, self._out, self._waiting = self._out, [], 0
-                for message in out:
-                    await send(message)
-            if self._farewell:
-                farewell, self._farewell = self._farewell, None
-                await self._close(farewell)
-        except Exception as error:  # the client has gone, or the application may not send now
-            logger.debug("connection %s: cannot be written to: %r", self.id, error)
-            self.closed = True
-            self._out.clear()
-        finally:
-            self._writer, self._writing = None, False
-
-    async def _close(self, message: dict[str, Any]) -> None:
-        try:
-            await self._send(message)
-        except Exception:  # stock Daphne sends 1000 and 3000 to 4999 only: 1009 leaves as 4009
-            await self._send({"type": "websocket.close", "code": 3000 + message["code"]})
+        self.closed = True
+        return await self._outlet.fail(FAILED, "internal error")
 
     # what passes the door -------------------------------------------------------------------------------------
     async def send(self, message: dict[str, Any]) -> None:
@@ -163,9 +102,7 @@ class Connection:
             if self.closed:
                 return
             self.closed = True
-        if self._writer:
-            await self.drain()
-        await self._send(message)
+        await self._outlet.send(message)
 
     def counted(self, message: dict[str, Any], limit: int) -> bool:
         """Count what came in; False if it is larger than the endpoint takes."""
@@ -176,35 +113,6 @@ class Connection:
         self.messages_in += 1
         self.bytes_in += size
         return size <= limit
-
-
-class Flusher:
-    """Writes for the connections whose server never makes it wait: one task instead of one each."""
-
-    def __init__(self) -> None:
-        self._waiting: list[Connection] = []
-        self._task: asyncio.Task[None] | None = None
-
-    def add(self, connection: Connection) -> asyncio.Task[None]:
-        """The task that will have written when it ends."""
-        self._waiting.append(connection)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
-        return self._task
-
-    async def _run(self) -> None:
-        while self._waiting:
-            waiting, self._waiting = self._waiting, []
-            sent = 0
-            for connection in waiting:
-                sent += connection.unsent
-                await connection.flush()
-                if sent >= TURN:
-                    sent = 0
-                    await asyncio.sleep(0)
-
-
-flusher = Flusher()
 
 
 def door(app: App, endpoint: str) -> App:
@@ -220,6 +128,7 @@ def door(app: App, endpoint: str) -> App:
     async def enter(scope: dict[str, Any], receive: Any, send: Send) -> None:
         connection = Connection(scope, send, endpoint, mode)
         limit = min(max_size or settings.WEBSOCKET_MAX_MESSAGE_SIZE, settings.WEBSOCKET_MAX_MESSAGE_SIZE)
+        connection.limit_to(limit)
         _warn_of_debug(scope)
 
         async def receive_counted() -> dict[str, Any]:
@@ -255,7 +164,17 @@ def door(app: App, endpoint: str) -> App:
 async def refuse(scope: dict[str, Any], receive: Any, send: Send) -> None:
     """The answer to a path that no endpoint has."""
     logger.warning("refused a WebSocket: nothing is at %r", scope["path"])
-    await send({"type": "websocket.close", "code": 4404})
+    await deny(scope, send, 404, "No WebSocket is here.")
+
+
+async def deny(scope: dict[str, Any], send: Send, status: int, why: str) -> None:
+    """Refuse a handshake with an HTTP status, where the server can; elsewhere it is 403."""
+    if "websocket.http.response" in scope.get("extensions", {}):
+        headers = [(b"content-type", b"text/plain; charset=utf-8")]
+        await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": f"{why}\n".encode()})
+    else:
+        await send({"type": "websocket.close", "code": 4000 + status})
 
 
 def _warn_of_debug(scope: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from .frames import frame
+
 logger = logging.getLogger(__name__)
 
 HELD = 1_000  # announced events that wait for an earlier one
@@ -36,19 +38,47 @@ def size_of(content: Content) -> int:
 
 
 class Event:
-    """One entry of a topic. `message` is made once and sent to every subscriber of this process."""
+    """One entry of a topic."""
 
-    __slots__ = ("content", "message", "offset", "size")
+    __slots__ = ("content", "offset", "size")
 
     def __init__(self, content: Content, offset: int | None = None) -> None:
         self.content = content
         self.offset = offset  # None in a plain topic
         self.size = size_of(content)
-        kind = "text" if isinstance(content, str) else "bytes"
-        self.message: dict[str, Any] = {"type": "websocket.send", kind: content}
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """As ASGI sends it."""
+        return {"type": "websocket.send", "text" if isinstance(self.content, str) else "bytes": self.content}
 
     def __repr__(self) -> str:
         return f"Event({self.content!r}, {self.offset})"
+
+
+class Run(list[Event]):
+    """Events that are delivered together. Their frames are made and joined once, for all readers in this process."""
+
+    __slots__ = ("_frames", "_size")
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        super().__init__(events)
+        self._frames = b""
+        self._size = -1
+
+    @property
+    def frames(self) -> bytes:
+        """What goes on the wire. Not to be asked before the run is complete."""
+        if not self._frames:
+            self._frames = b"".join(frame(event.content) for event in self)
+        return self._frames
+
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+        if self._size < 0:
+            self._size = sum(event.size for event in self)
+        return self._size
 
 
 class Reader(Protocol):
@@ -215,10 +245,10 @@ class Feed:
     async def _work(self) -> None:
         if self._inbox:
             events, self._inbox = self._inbox, []
-            await self._deliver(events)
+            await self._deliver(Run(events))
             self._wake.set()
 
-    async def _deliver(self, events: Sequence[Event]) -> None:
+    async def _deliver(self, events: Run) -> None:
         """To those attached now, in chunks between which the loop may turn."""
         life = self.life
         self.hub.delivered += len(events) * len(self.attached)
@@ -423,8 +453,8 @@ class DurableFeed(Feed):
             elif not await self._heard(self.last + 1):
                 await self._read(self.last)
 
-    def _take_held(self, last: int) -> list[Event]:
-        run: list[Event] = []
+    def _take_held(self, last: int) -> Run:
+        run = Run()
         while (event := self._held.pop(last + len(run) + 1, None)) is not None:
             run.append(event)
         return run

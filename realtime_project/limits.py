@@ -1,6 +1,25 @@
-"""A token bucket: how much a client may ask for in a while."""
+"""What a client may ask for: the limits of every connection, and a token bucket. All of it pure."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What every connection gets. Seconds, bytes and counts, all above zero."""
+
+    idle_timeout: float = 60  # without a byte from the client: 4408
+    max_message: int = 16 * 1024 * 1024  # one message, its fragments added up: 1009
+    max_buffer: int = 1024 * 1024  # waiting for a slow reader: 1013
+    max_queue: int = 64  # messages, or
+    max_queue_size: int = 1024 * 1024  # bytes, that wait for a busy application: reading pauses
+    handshake_timeout: float = 10  # for a request to arrive: the connection is cut
+    drain: float = 10  # from SIGTERM to the end
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"{name} must be above zero, not {value!r}")
 
 
 class Bucket:

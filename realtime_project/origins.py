@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
+from .connections import deny
+
 logger = logging.getLogger(__name__)
 
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -32,7 +34,7 @@ class Origins:
             await self.app(scope, receive, send)
             return
         logger.warning("refused a WebSocket on %r: origin %r, host %r", scope["path"], ", ".join(origins), host)
-        await send({"type": "websocket.close", "code": 4403})
+        await deny(scope, send, 403, "Pages of another origin may not connect here.")
 
 
 def allowed(origin: str, host: str) -> bool:

@@ -100,23 +100,32 @@ class Registry:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, address: Sequence[Any] | None, endpoints: list[dict[str, str]]) -> None:
-        """Enter this process and begin to beat. Idempotent for one event loop."""
+    def start(self, address: Sequence[Any] | None, endpoints: list[dict[str, str]]) -> bool:
+        """Enter this process and begin to beat. False where that was done before, for the same event loop."""
         loop = asyncio.get_running_loop()
         if self._loop is loop:
-            return
+            return False
         self._loop = loop
         host, port = (address or ("", None))[:2]
         self._row = Server(
             id=self.server_id, host=host, port=port, pid=os.getpid(), version=__version__, endpoints=endpoints
         )
         self._tasks = [loop.create_task(self._beat()), loop.create_task(revocation.watch(self.connections))]
+        return True
 
     def opened(self, connection: Connection) -> None:
         self.connections[connection.id] = connection
 
     def closed(self, connection: Connection) -> None:
         self.connections.pop(connection.id, None)
+
+    async def leave(self) -> None:
+        """This process ends: its row goes at once, and its connections' with it, instead of with the lease."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await database.run(_remove, self.server_id)
 
     async def _beat(self) -> None:
         beat = 0
@@ -188,6 +197,12 @@ def _save(server: Server, rows: list[ConnectionRow], gone: list[str], lease: flo
 
 
 @transaction.atomic
+def _remove(server: str) -> None:
+    ConnectionRow.objects.filter(server=server).delete()
+    Server.objects.filter(pk=server).delete()
+
+
+@transaction.atomic
 def _save_connections(rows: list[ConnectionRow], gone: list[str]) -> None:
     ConnectionRow.objects.filter(pk__in=gone).delete()
     ConnectionRow.objects.bulk_create(
@@ -205,5 +220,9 @@ class Registered:
         self.app, self.endpoints = app, endpoints
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        registry.start(scope.get("server"), self.endpoints)
+        if registry.start(scope.get("server"), self.endpoints):
+            logger.warning(
+                "This server is not ours: close codes and reasons, idle and slow clients, empty frames, refusals with "
+                "a status and a drain at the end are as it has them. `manage.py serve` has all of it."
+            )
         await self.app(scope, receive, send)

@@ -4,6 +4,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from django.apps import apps
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.urls.resolvers import RegexPattern
 
@@ -22,6 +23,14 @@ def collect() -> list[URLPattern]:
     return routes
 
 
+def upgrade_required(request: HttpRequest, **parts: str) -> HttpResponse:
+    """The answer to a page request for a WebSocket's address (RFC 9110, section 15.5.22)."""
+    return HttpResponse(
+        "This address speaks WebSocket.\n", content_type="text/plain", status=426, headers={"Upgrade": "websocket"}
+    )
+
+
 _routes = collect()
+pages = [URLPattern(route.pattern, upgrade_required) for route in _routes]
 endpoints = [{"path": route.callback.endpoint, "mode": route.callback.mode} for route in _routes]  # type: ignore[attr-defined]
 urlpatterns = [*_routes, URLPattern(RegexPattern(""), refuse)]  # unknown paths are refused

@@ -95,6 +95,10 @@ REALTIME_DEMOS = flag("REALTIME_DEMOS", DEBUG)
 # What every connection gets -------------------------------------------------------------------------------------
 WEBSOCKET_MAX_MESSAGE_SIZE = count("WEBSOCKET_MAX_MESSAGE_SIZE", 16 * 1024 * 1024)  # bytes
 WEBSOCKET_MAX_BUFFER = count("WEBSOCKET_MAX_BUFFER", 1024 * 1024)  # bytes that wait for a slow reader
+WEBSOCKET_MAX_QUEUE = count("WEBSOCKET_MAX_QUEUE", 64)  # messages that wait for a busy consumer
+WEBSOCKET_IDLE_TIMEOUT = seconds("WEBSOCKET_IDLE_TIMEOUT", 60)  # without a byte from the client
+WEBSOCKET_HANDSHAKE_TIMEOUT = seconds("WEBSOCKET_HANDSHAKE_TIMEOUT", 10)  # for a request to arrive
+WEBSOCKET_DRAIN = seconds("WEBSOCKET_DRAIN", 10)  # for saying goodbye after SIGTERM
 WEBSOCKET_RATE = count("WEBSOCKET_RATE", 50, least=0)  # messages a second and user on ws/chat/; 0: no limit
 WEBSOCKET_BURST = count("WEBSOCKET_BURST", 100)  # messages
 DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = DAPHNE_WEBSOCKET_MAX_FRAME_SIZE = WEBSOCKET_MAX_MESSAGE_SIZE

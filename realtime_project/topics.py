@@ -275,7 +275,10 @@ def _layer_makers() -> list[Callable[[], Layer]]:
 def _checked(content: Any) -> Content:
     if not isinstance(content, str | bytes):
         raise TypeError(f"a topic carries str or bytes, not {_kind(content)}")
-    return content
+    if isinstance(content, str) and not content.isascii():
+        content.encode()  # a lone surrogate is no text: better an error here than at every reader
+    checked: Content = content
+    return checked
 
 
 def _effects(operation: Operation, effects: Any) -> Iterable[Publish]:

@@ -3,7 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from .routing import pages
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("chat.urls")),
+    *pages,  # last: a page may stand at a WebSocket's address
 ]

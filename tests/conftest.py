@@ -68,14 +68,15 @@ def server(template: Path, servers: list[Server], tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def start_server(template: Path, servers: list[Server], tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts servers for one test: `start_server(WEBSOCKET_RATE=0)`, `start_server(database=other.database)`."""
+    """Starts servers for one test: `start_server(WEBSOCKET_RATE=0)`, `start_server("--ping-interval", "1")`."""
     mine: list[Server] = []
     numbers = itertools.count(1)
 
-    def start(database: Path | None = None, **settings: object) -> Server:
+    def start(*options: str, database: Path | None = None, **settings: object) -> Server:
         folder = tmp_path / f"server{next(numbers)}"
         folder.mkdir()
         fresh = Server(folder, template, database, **settings)
+        fresh.options = options
         mine.append(fresh)
         servers.append(fresh)
         return fresh.start()

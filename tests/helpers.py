@@ -84,9 +84,7 @@ def free_port() -> int:
 
 
 class Server:
-    """The application under Daphne on a port of its own, with its own database (or another server's, to share it)."""
-
-    application = "realtime_project.asgi:application"
+    """The application on a port of its own, with its own database (or another server's, to share it)."""
 
     def __init__(self, folder: Path, template: Path | None = None, database: Path | None = None, **settings: object):
         self.folder = folder
@@ -97,13 +95,11 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = environment(self.database, **settings)
         self.log_file = folder / "server.log"
+        self.options: tuple[str, ...] = ()  # of `serve`
         self.process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> list[str]:
-        limit = self.environment.get("WEBSOCKET_MAX_MESSAGE_SIZE", str(16 * 1024 * 1024))
-        daphne = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "-v", "0"]
-        limits = ["--websocket-max-message-size", limit, "--websocket-max-frame-size", limit]
-        return [sys.executable, *daphne, *limits, self.application]
+        return [sys.executable, "manage.py", "serve", "-b", "127.0.0.1", "-p", str(self.port), *self.options]
 
     def start(self) -> Self:
         assert not self.running(), "already running"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -14,6 +15,7 @@ from realtime_project.mounts import mount
 from realtime_project.topics import Publish, Topic
 from tests.mounted.scripted import FailingConsumer, SmallConsumer, diary, scripted
 
+logger = logging.getLogger(__name__)
 fastapi = FastAPI()
 
 
@@ -74,6 +76,33 @@ async def eager(scope: Any, receive: Any, send: Any) -> None:
         pass
 
 
+async def busy(scope: Any, receive: Any, send: Any) -> None:
+    """Accepts, and takes nothing."""
+    await send({"type": "websocket.accept"})
+    await asyncio.sleep(60)
+
+
+async def slow(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] != "websocket.disconnect":
+        if "text" in message:
+            await asyncio.sleep(0.001)
+            await send({"type": "websocket.send", "text": message["text"]})
+
+
+async def parting(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] != "websocket.disconnect":
+        pass
+    logger.warning("parted with %s", message["code"])
+
+
+async def stubborn(scope: Any, receive: Any, send: Any) -> None:
+    """Does not end when its client has gone."""
+    await send({"type": "websocket.accept"})
+    await asyncio.sleep(3600)
+
+
 class PlainConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """A consumer of Channels' own, with a channel and a group of the layer: it works beside ours."""
 
@@ -127,6 +156,10 @@ urlpatterns = [
     path("ws/scope/", tell_scope),  # type: ignore[arg-type]
     path("ws/offered/", never_offered),  # type: ignore[arg-type]
     path("ws/eager/", eager),  # type: ignore[arg-type]
+    path("ws/busy/", busy),  # type: ignore[arg-type]
+    path("ws/slow/", slow),  # type: ignore[arg-type]
+    path("ws/parting/", parting),  # type: ignore[arg-type]
+    path("ws/stubborn/", stubborn),  # type: ignore[arg-type]
     path("ws/plain/", PlainConsumer.as_asgi()),
     path("ws/scripted/<name>/", scripted),  # type: ignore[arg-type]
     path("ws/diary/<name>/", diary),  # type: ignore[arg-type]

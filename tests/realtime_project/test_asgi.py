@@ -1,7 +1,4 @@
-"""The ASGI side over real sockets: rows H1 to H7, H10, H27 to H30, H40, H41 and H51 to H53 of the checklist.
-
-Stock Daphne drops empty frames, so the 0 bytes of H27 wait for the project's own server.
-"""
+"""The ASGI side over real sockets: rows H1 to H7, H10, H27 to H30, H40, H41 and H51 to H53 of the checklist."""
 
 import asyncio
 import base64
@@ -89,7 +86,7 @@ async def test_h10_h29_h30_the_subprotocol(server: Server, offered: list[str] | 
 
 async def test_h27_binary_comes_back_intact_up_to_a_mebibyte(server: Server) -> None:
     async with connect(server.ws("ws/asgi/echo/")) as socket:
-        for size in (1, 125, 126, 65_535, 65_536, 1024 * 1024):
+        for size in (0, 1, 125, 126, 65_535, 65_536, 1024 * 1024):
             content = os.urandom(size)
             await socket.send(content)
             assert await socket.recv() == content
@@ -166,11 +163,19 @@ async def test_a_consumer_of_channels_own_works_beside_ours_and_its_failure_is_i
     assert "the application failed" in mounted.log()
 
 
-async def test_an_unknown_path_is_refused_and_logged(server: Server) -> None:
+async def test_z67_an_unknown_path_is_refused_and_logged_in_a_line(server: Server) -> None:
     async with httpx.AsyncClient(base_url=server.url, trust_env=False) as browser:
         answer = await browser.get("/ws/nowhere/", headers=handshake())
-    assert answer.status_code == 403  # stock Daphne knows no other
-    assert "nothing is at '/ws/nowhere/'" in server.log()
+    assert answer.status_code == 404
+    assert server.log().count("'/ws/nowhere/'") == 1
+
+
+async def test_z67_a_page_request_for_a_websocket_is_told_to_upgrade(server: Server) -> None:
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as browser:
+        answer = await browser.get("/ws/broadcast/")
+        assert answer.status_code == 426
+        assert answer.headers["upgrade"] == "websocket"
+        assert (await browser.get("/ws/nowhere/")).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,28 @@
-"""manage.py runserver: Daphne's development server, which says so when it can be reached from elsewhere."""
+"""manage.py runserver: the development server, which is the one for production under the reloader."""
 
+import atexit
 from typing import Any
 
 from daphne.management.commands.runserver import Command as RunserverCommand
 from django.conf import settings
 
 from realtime_project.connections import is_loopback
+from realtime_project.lifetime import make_server
+from realtime_project.server import Server
+
+RELOAD = 2.0  # seconds that a reload may wait for the goodbyes
 
 
 class Command(RunserverCommand):  # type: ignore[misc]
+    def server_cls(self, application: Any, **options: Any) -> Server:
+        """The name is Daphne's. Sizes and times come from the settings."""
+        for ours in ("websocket_handshake_timeout", "websocket_max_message_size", "websocket_max_frame_size"):
+            options.pop(ours)
+        server = make_server(application, **options)
+        if not options["signal_handlers"]:  # the reloader has the main thread, and ends this one with it
+            atexit.register(server.drain_from_outside, RELOAD)
+        return server
+
     def inner_run(self, *args: Any, **options: Any) -> None:
         if settings.DEBUG and not is_loopback(self.addr):
             self.stderr.write(

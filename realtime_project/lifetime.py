@@ -1,0 +1,44 @@
+"""What begins and ends with a serving process: the server as the settings ask for it, hub, registry, commits.
+
+Under a server that is not ours the first request begins it (registry.Registered), and nothing announces the end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from .commits import Commits
+from .limits import Limits
+from .registry import registry
+from .server import Server
+from .topics import hub
+
+
+def make_server(application: Any, **options: Any) -> Server:
+    """The server that both `serve` and `runserver` run, with the limits of the settings."""
+    limits = Limits(
+        idle_timeout=settings.WEBSOCKET_IDLE_TIMEOUT,
+        max_message=settings.WEBSOCKET_MAX_MESSAGE_SIZE,
+        max_buffer=settings.WEBSOCKET_MAX_BUFFER,
+        max_queue=settings.WEBSOCKET_MAX_QUEUE,
+        handshake_timeout=settings.WEBSOCKET_HANDSHAKE_TIMEOUT,
+        drain=settings.WEBSOCKET_DRAIN,
+    )
+
+    def begin() -> None:
+        from .routing import endpoints
+
+        registry.start(server.listening_addresses[0] if server.listening_addresses else None, endpoints)
+        hub().start()
+
+    server = Server(application, limits=limits, on_start=begin, on_stop=end, **options)
+    return server
+
+
+async def end() -> None:
+    """What was acknowledged or is about to be is committed; then this process leaves the registry."""
+    if Commits.here:
+        await Commits.here.finish()
+    await registry.leave()
