@@ -20,7 +20,7 @@ class EchoServer(Server):
     """Nothing but frames: whatever the path, what comes goes back."""
 
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "tests.wire.echo", str(self.port)]
+        return [sys.executable, "-m", "tests.wire.echo", f"tcp:port={self.port}:interface=127.0.0.1"]
 
 
 @contextmanager
@@ -34,8 +34,7 @@ def running(server: Server, servers: list[Server]) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def raw(servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     folder = tmp_path_factory.mktemp("raw")
-    server = EchoServer(folder, DJANGO_SETTINGS_MODULE="realtime_project.settings", WEBSOCKET_MAX_MESSAGE_SIZE=LIMIT)
-    with running(server, servers):
+    with running(EchoServer(folder), servers) as server:
         yield Target(server.port, "/")
 
 

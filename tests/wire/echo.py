@@ -1,7 +1,11 @@
-"""A raw ASGI echo under the project's server: no Channels, no pages, no database. `python -m tests.wire.echo PORT`."""
+"""A raw ASGI echo under the project's server: no Django, no database. `python -m tests.wire.echo ENDPOINT …`."""
 
 import sys
 from typing import Any
+
+from realtime_project.limits import Limits
+from realtime_project.server import Server
+from tests.wire.limits import LIMIT
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -17,6 +21,4 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 if __name__ == "__main__":
-    from realtime_project.server import Server
-
-    Server(application=echo, endpoints=[f"tcp:port={sys.argv[1]}:interface=127.0.0.1"]).run()
+    Server(application=echo, endpoints=sys.argv[1:], limits=Limits(max_message=LIMIT)).run()

@@ -80,12 +80,8 @@ async def test_h55_an_upgrade_over_http_1_0_is_refused(mounted_echo: Target) -> 
 
 
 async def test_pages_are_served_over_http_1_0(application: Server) -> None:
-    page = Target(application.port, "/healthz")
-    assert (await page.shake(b"GET /healthz HTTP/1.0\r\n\r\n")).status in (
-        200,
-        400,
-    )  # 400: without a Host, Django's own
-    assert (await page.shake(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")).status == 200
+    page = Target(application.port, "/accounts/guest/")
+    assert (await page.shake(b"GET /accounts/guest/ HTTP/1.0\r\nHost: localhost\r\n\r\n")).status == 200
 
 
 @pytest.mark.parametrize(
@@ -103,8 +99,17 @@ async def test_z67_h55_a_plain_get_on_a_websocket_path_is_told_to_upgrade(
 ) -> None:
     answer = await Target(application.port, path).shake(request_for(application.port, path, **headers))  # type: ignore[arg-type]
     assert answer.status == 426
-    assert answer.headers["upgrade"].lower() == "websocket"  # RFC 9110 section 15.5.22
-    assert "upgrade" in answer.headers["connection"].lower()
+    assert answer.headers["upgrade"].lower() == "websocket"
+
+
+async def test_every_426_names_the_protocol_to_upgrade_to(application: Server) -> None:
+    """RFC 9110 section 15.5.22, and 7.8: who sends Upgrade names it in Connection."""
+    for changed in ({"upgrade": None}, {"sec_websocket_version": "8"}):
+        target = Target(application.port, "/ws/polite/")
+        answer = await target.shake(target.handshake(**changed))
+        assert answer.status == 426
+        assert answer.headers.get("upgrade", "").lower() == "websocket", changed
+        assert "upgrade" in answer.headers.get("connection", "").lower(), changed
 
 
 async def test_z67_an_unknown_path_is_refused_and_logged_in_one_line(application: Server) -> None:
@@ -120,7 +125,7 @@ async def test_z67_an_unknown_path_is_refused_and_logged_in_one_line(application
 
 
 async def test_z67_a_path_of_the_pages_is_no_websocket(application: Server) -> None:
-    assert (await Target(application.port, "/healthz").shake()).status == 404
+    assert (await Target(application.port, "/accounts/guest/").shake()).status == 404
 
 
 # Subprotocols ---------------------------------------------------------------------------------------------------
@@ -159,6 +164,17 @@ async def test_an_extension_that_nobody_knows_is_not_agreed_to(echo: Everywhere)
         answer = await target.shake(target.handshake(sec_websocket_extensions="x-unheard-of; level=9"))
         assert answer.status == 101
         assert "sec-websocket-extensions" not in answer.headers
+
+
+@pytest.mark.parametrize("size", [5, 100_000])
+async def test_what_a_hasty_client_sends_with_its_handshake_is_not_lost(echo: Everywhere, size: int) -> None:
+    """It must wait for the answer, RFC 6455 section 4.1; but TCP does not tell a server whether it did."""
+    for target in echo.targets.values():
+        async with wire(target.port) as connection:
+            await connection.send(target.handshake() + frames.binary(b"x" * size))
+            assert (await connection.response()).status == 101
+            assert await connection.receive() == Message(Opcode.BINARY, b"x" * size)
+            await connection.bye()
 
 
 # Segments and time ----------------------------------------------------------------------------------------------
@@ -213,6 +229,14 @@ async def test_a_handshake_that_crawls_is_cut_although_it_goes_on(hasty: Server)
         crawling.cancel()
         await asyncio.wait([crawling])
         assert time.monotonic() - started < HASTE + PATIENT
+
+
+async def test_a_handshake_that_promises_a_body_and_does_not_send_it_is_cut(hasty: Server) -> None:
+    target = Target(hasty.port, "/ws/polite/")
+    async with wire(hasty.port) as connection:
+        await connection.send(target.handshake(content_length="10"))
+        async with asyncio.timeout(HASTE + PATIENT):
+            await connection.reader.read()
 
 
 async def test_a_handshake_that_is_slow_but_in_time_is_served(hasty: Server) -> None:

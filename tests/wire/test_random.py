@@ -17,6 +17,7 @@ from tests.wire.client import Everywhere, Target, wire
 from tests.wire.frames import Message, Opcode
 
 EXAMPLES = int(os.environ.get("WIRE_EXAMPLES", "60"))
+MOST_PIECES = 60  # each takes a millisecond
 examples = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
@@ -79,8 +80,8 @@ async def test_h54_whatever_is_legal_comes_back_exactly(
     echo: Everywhere, name: str, legal: Legal, steps: list[int]
 ) -> None:
     pieces = cut(legal.stream, steps)
-    if len(pieces) > 300:
-        pieces = cut(legal.stream, [len(legal.stream) // 300 + 1])
+    if len(pieces) > MOST_PIECES:
+        pieces = cut(legal.stream, [len(legal.stream) // MOST_PIECES + 1])
     async with echo.targets[name].open() as connection:
         await connection.send_pieces(pieces)
         came = await connection.receive_many(len(legal.messages) + len(legal.pongs))

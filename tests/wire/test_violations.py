@@ -1,9 +1,12 @@
 """Frames that RFC 6455 forbids: the client is told 1002, and the connection ends."""
 
+import asyncio
+
 import pytest
 
+from tests.helpers import PATIENCE
 from tests.wire import frames
-from tests.wire.client import Everywhere
+from tests.wire.client import Everywhere, Target, together
 from tests.wire.frames import Message, Opcode, frame
 
 PROTOCOL_ERROR = 1002
@@ -105,3 +108,19 @@ async def test_a_client_that_does_not_answer_the_close_is_cut_all_the_same(echo:
             await connection.send(frame(3))
             assert (await connection.until_close())[-1].code == PROTOCOL_ERROR
             await connection.ended()
+
+
+async def test_a_client_that_does_not_leave_after_its_violation_is_cut(echo: Everywhere) -> None:
+    """An end of the server's side alone would leave its descriptor to the client's goodwill."""
+
+    async def stay(target: Target) -> None:
+        async with target.open() as connection:
+            await connection.send(frame(3))
+            await connection.until_close()
+            with pytest.raises(ConnectionError):
+                async with asyncio.timeout(PATIENCE):
+                    while True:
+                        await connection.send(b"x")
+                        await asyncio.sleep(0.05)
+
+    await together({name: stay(target) for name, target in echo.targets.items()})
