@@ -26,6 +26,8 @@ async def scripted(scope: Any, receive: Any, send: Any) -> None:
             match step:
                 case {"type": "raise"}:
                     raise RuntimeError("a secret of the application")
+                case {"type": "sleep", "seconds": seconds}:
+                    await asyncio.sleep(seconds)
                 case {"type": "receive"}:
                     diary.append(readable(await receive()))
                 case message:

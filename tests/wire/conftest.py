@@ -38,6 +38,13 @@ def raw(servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield Target(server.port, "/")
 
 
+@pytest.fixture
+def fresh(servers: list[Server], tmp_path: Path) -> Iterator[Server]:
+    """A bare echo that has not done anything yet: what it grows by, the test has made it grow by."""
+    with running(EchoServer(tmp_path), servers) as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def application(template: Path, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The project with an app of somebody else's, tests/mounted, in it."""

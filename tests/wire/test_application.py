@@ -15,7 +15,7 @@ import pytest
 
 from tests.helpers import Server, unique
 from tests.wire import frames
-from tests.wire.client import Response, Target, Wire
+from tests.wire.client import Response, Target, Wire, wire
 from tests.wire.frames import Message, Opcode
 from tests.wire.limits import HASTE
 
@@ -141,6 +141,22 @@ async def test_h09_each_end_is_told_once(application: Server) -> None:
     await asyncio.gather(*(leave(number, play) for number, play in enumerate(plays)))
     codes = await asyncio.gather(*(play.disconnect_code() for play in plays))
     assert codes == [4000 if number % 2 else 1006 for number in range(20)]
+
+
+@pytest.mark.parametrize("size", [1, 60_000, 300_000])
+async def test_what_a_client_sends_before_it_is_accepted_is_not_lost(application: Server, size: int) -> None:
+    """It must wait for the answer, RFC 6455 section 4.1; one that does not is made to wait."""
+    play = Play(application, {"type": "sleep", "seconds": 0.3}, ACCEPT, RECEIVE, RECEIVE, send("heard"))
+    async with wire(application.port) as connection:
+        await connection.send(play.target.handshake())
+        await asyncio.sleep(0.1)
+        sending = asyncio.create_task(connection.send(frames.binary(b"x" * size)))
+        assert (await connection.response()).status == 101
+        assert await connection.receive() == Message(Opcode.TEXT, b"heard")
+        await sending
+        await connection.bye()
+    message, _ = await play.diary()
+    assert len(message["bytes"]) == size
 
 
 # What the application sends -------------------------------------------------------------------------------------
