@@ -101,7 +101,9 @@ class Connection:
         elif kind == "websocket.close":
             if self.closed:
                 return
+            await self._outlet.send(message)  # which refuses what is no close code
             self.closed = True
+            return
         await self._outlet.send(message)
 
     def counted(self, message: dict[str, Any], limit: int) -> bool:

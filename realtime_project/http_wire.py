@@ -42,7 +42,8 @@ class Request(WebRequest):  # type: ignore[misc]
             status, phrase, why = refusal
             if status == 426:
                 self.setHeader(b"sec-websocket-version", b"13")
-            self.setHeader(b"connection", b"close")
+                self.setHeader(b"upgrade", b"websocket")
+            self.setHeader(b"connection", b"Upgrade, close" if status == 426 else b"close")
             self.basic_error(status, phrase, why)
             return None
         return super().process()

@@ -26,7 +26,10 @@ def collect() -> list[URLPattern]:
 def upgrade_required(request: HttpRequest, **parts: str) -> HttpResponse:
     """The answer to a page request for a WebSocket's address (RFC 9110, section 15.5.22)."""
     return HttpResponse(
-        "This address speaks WebSocket.\n", content_type="text/plain", status=426, headers={"Upgrade": "websocket"}
+        "This address speaks WebSocket.\n",
+        content_type="text/plain",
+        status=426,
+        headers={"Upgrade": "websocket", "Connection": "Upgrade"},
     )
 
 

@@ -89,6 +89,7 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
 
     def onOpen(self) -> None:
         super().onOpen()
+        self.transport.resumeProducing()
         early, self._unread = self._unread, b""
         if self.data or early:
             early, self.data = self.data + early, b""

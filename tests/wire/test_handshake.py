@@ -166,17 +166,6 @@ async def test_an_extension_that_nobody_knows_is_not_agreed_to(echo: Everywhere)
         assert "sec-websocket-extensions" not in answer.headers
 
 
-@pytest.mark.parametrize("size", [5, 100_000])
-async def test_what_a_hasty_client_sends_with_its_handshake_is_not_lost(echo: Everywhere, size: int) -> None:
-    """It must wait for the answer, RFC 6455 section 4.1; but TCP does not tell a server whether it did."""
-    for target in echo.targets.values():
-        async with wire(target.port) as connection:
-            await connection.send(target.handshake() + frames.binary(b"x" * size))
-            assert (await connection.response()).status == 101
-            assert await connection.receive() == Message(Opcode.BINARY, b"x" * size)
-            await connection.bye()
-
-
 # Segments and time ----------------------------------------------------------------------------------------------
 
 
@@ -229,14 +218,6 @@ async def test_a_handshake_that_crawls_is_cut_although_it_goes_on(hasty: Server)
         crawling.cancel()
         await asyncio.wait([crawling])
         assert time.monotonic() - started < HASTE + PATIENT
-
-
-async def test_a_handshake_that_promises_a_body_and_does_not_send_it_is_cut(hasty: Server) -> None:
-    target = Target(hasty.port, "/ws/polite/")
-    async with wire(hasty.port) as connection:
-        await connection.send(target.handshake(content_length="10"))
-        async with asyncio.timeout(HASTE + PATIENT):
-            await connection.reader.read()
 
 
 async def test_a_handshake_that_is_slow_but_in_time_is_served(hasty: Server) -> None:
