@@ -107,7 +107,7 @@ that counts. Absolute figures are this machine's; the ratios travel better.
 
 Messages of 128 bytes, four in flight: the next is published when all readers have the first. Plain Channels is
 [the tutorial's chat](../benchmarks/plain_channels/consumers.py) (`AsyncWebsocketConsumer`, `group_send`, the in-memory
-layer) under the same Daphne with the same arguments; the bytes on the wire are the same.
+layer) under stock Daphne; ours is `manage.py serve`. The bytes on the wire are the same.
 
 ## {posts.title}
 

@@ -126,14 +126,10 @@ def _descriptor(transport: Any) -> int:
 class Channels(HTTPFactory):  # type: ignore[misc]
     """Makes a Channel of each TCP connection."""
 
-    def __init__(self, server: Home, request: type[Request]) -> None:
-        super().__init__(server)
-        self.request = request
-
     def protocol(self) -> Any:
         return _GenericHTTPChannelProtocol(Channel())
 
     def buildProtocol(self, addr: Any) -> Any:
         protocol = super().buildProtocol(addr)
-        protocol.requestFactory = self.request
+        protocol.requestFactory = Request
         return protocol

@@ -29,8 +29,7 @@ class Inbox(asyncio.Queue[Message]):
     def _put(self, message: Message) -> None:
         self.size += _size(message)
         super()._put(message)
-        if not self.was_full and self.room <= 0:
-            self.was_full = True
+        self.was_full = self.was_full or self.room <= 0
 
     def _get(self) -> Message:
         message: Message = super()._get()

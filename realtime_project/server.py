@@ -23,10 +23,10 @@ from twisted.internet.endpoints import serverFromString
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 
 from .frames import EXTENSION
-from .http_wire import Channels, Request
+from .http_wire import Channels
 from .inbox import Inbox
 from .limits import Limits
-from .wire import Flusher, Wire, WireFactory
+from .wire import LINGER, Flusher, Wire, WireFactory
 
 reactor: Any = _reactor
 logger = logging.getLogger(__name__)
@@ -73,12 +73,12 @@ class Server(DaphneServer):  # type: ignore[misc]
         asyncio.set_event_loop(self.loop)
         self.loop.set_debug(self.verbosity >= 3)
         self.flusher = Flusher(self.loop)
-        self.http_factory = Channels(self, Request)
+        self.http_factory = Channels(self)
         self.ws_factory = WireFactory(self, server=self.server_name)
         self.ws_factory.setProtocolOptions(
             allowNullOrigin=True,
             autoPingInterval=0,
-            closeHandshakeTimeout=2,
+            closeHandshakeTimeout=LINGER,
             echoCloseCodeReason=True,
             maxFramePayloadSize=self.limits.max_message,
             maxMessagePayloadSize=self.limits.max_message,

@@ -24,7 +24,7 @@ from .limits import Limits
 logger = logging.getLogger(__name__)
 
 NORMAL, GOING_AWAY, PROTOCOL_ERROR, BAD_DATA, FAILED, SLOW = 1000, 1001, 1002, 1007, 1011, 1013  # RFC 6455, 7.4.1
-NO_STATUS, ABNORMAL = 1005, 1006  # told to the application, never sent
+NO_STATUS = 1005  # told to the application, never sent
 IDLE = 4408
 EARLY = 64 * 1024  # bytes that a client may send before it is accepted
 LINGER = 2.0  # seconds until a close is over, however slow the client

@@ -147,14 +147,21 @@ class Server:
         self.process.kill()
         self.process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process, "never started"
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        """What the process leaves with, soon and by itself."""
+        assert self.process, "never started"
+        return self.process.wait(PATIENCE)
+
     def freeze(self) -> None:
         """SIGSTOP: nothing is closed, nothing answers."""
-        assert self.process, "never started"
-        self.process.send_signal(signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        assert self.process, "never started"
-        self.process.send_signal(signal.SIGCONT)
+        self.signal(signal.SIGCONT)
 
     def restart(self) -> None:
         """Another process on the same port and database."""

@@ -79,7 +79,7 @@ async def test_z17_a_reader_that_stops_costs_little_and_is_told_while_the_others
     async with connect(url, max_queue=None) as sender, connect(url, max_queue=4) as other:
         await sender.send("warm " * 10_000)
         assert await other.recv() == await sender.recv()
-        stuck, writer = await handshake(own_server, "ws/broadcast/")
+        _, writer = await handshake(own_server, "ws/broadcast/")
         pause(writer)
         watch = Watch(own_server)
 
@@ -93,7 +93,6 @@ async def test_z17_a_reader_that_stops_costs_little_and_is_told_while_the_others
         grown = watch.grown()
         assert grown <= 5 * MIB, f"the server grew by {grown / MIB:.1f} MiB"
         writer.transport.abort()
-        del stuck
 
 
 async def test_z17_a_slow_reader_that_reads_on_sees_why_it_is_closed(own_server: Server) -> None:
@@ -274,13 +273,12 @@ async def leave_under_load(server: Server, sockets: int) -> None:
         await asyncio.sleep(0.5)
         talking.set()
         await asyncio.sleep(0.5)
-        assert server.process
-        server.process.send_signal(signal.SIGTERM)
+        server.signal(signal.SIGTERM)
         assert await asyncio.gather(*talkers) == [(1012, "service restart")] * sockets
         assert (await poster.socket.closed())[0] == 1012
         with pytest.raises(Exception):  # noqa: B017, PT011  # whatever a closed connection raises here
             await posting
-    assert await asyncio.to_thread(server.process.wait, PATIENCE) == 0, server.log()
+    assert await asyncio.to_thread(server.wait) == 0, server.log()
     assert "Traceback" not in server.log()
     rows = """
     from realtime_project.models import Connection, Server, TopicEvent
@@ -307,10 +305,9 @@ async def test_h62_twenty_times_with_two_hundred(start_server: Callable[..., Ser
 async def test_h62_a_disconnect_handler_runs_for_every_connection(start_server: Callable[..., Server]) -> None:
     server = start_server(**QUIET)
     async with connect(server.ws("ws/parting/")) as one, connect(server.ws("ws/parting/")) as two:
-        assert server.process
-        server.process.send_signal(signal.SIGTERM)
+        server.signal(signal.SIGTERM)
         assert [(await socket.closed())[0] for socket in (one, two)] == [1012, 1012]
-    assert await asyncio.to_thread(server.process.wait, PATIENCE) == 0
+    assert await asyncio.to_thread(server.wait) == 0
     assert server.log().count("parted with 1012") == 2
 
 
@@ -328,27 +325,24 @@ async def test_an_application_that_does_not_end_is_waited_for_no_longer_than_the
 ) -> None:
     server = start_server(**QUIET, WEBSOCKET_DRAIN=1)
     async with connect(server.ws("ws/stubborn/")) as socket:
-        assert server.process
-        server.process.send_signal(signal.SIGTERM)
+        server.signal(signal.SIGTERM)
         assert (await socket.closed())[0] == 1012
-    assert await asyncio.to_thread(server.process.wait, PATIENCE) == 0
+    assert await asyncio.to_thread(server.wait) == 0
 
 
 async def test_a_second_signal_ends_at_once(start_server: Callable[..., Server]) -> None:
     server = start_server(**QUIET, WEBSOCKET_DRAIN=60)
     async with connect(server.ws("ws/stubborn/")) as socket:
-        assert server.process
-        server.process.send_signal(signal.SIGTERM)
+        server.signal(signal.SIGTERM)
         await socket.closed()
-        server.process.send_signal(signal.SIGINT)
-        assert await asyncio.to_thread(server.process.wait, PATIENCE) == 1
+        server.signal(signal.SIGINT)
+        assert await asyncio.to_thread(server.wait) == 1
 
 
 async def test_new_clients_are_not_taken_while_it_leaves(start_server: Callable[..., Server]) -> None:
     server = start_server(**QUIET, WEBSOCKET_DRAIN=2)
     async with connect(server.ws("ws/stubborn/")) as socket:
-        assert server.process
-        server.process.send_signal(signal.SIGTERM)
+        server.signal(signal.SIGTERM)
         await socket.closed()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", server.port)
