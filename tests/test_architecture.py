@@ -204,7 +204,7 @@ def test_nowhere(rule: Rule) -> None:
 
 
 def test_the_house_is_really_read() -> None:
-    assert {f"{FOUNDATION}.hub", "chat.consumers"} <= import_graph(PROJECT, *HOUSE).keys()
+    assert {f"{FOUNDATION}.hub", "chat.consumers", "actors.models"} <= import_graph(PROJECT, *HOUSE).keys()
     assert f"{FOUNDATION}.feeds" in import_graph(PROJECT, *HOUSE)[f"{FOUNDATION}.hub"]
 
 
