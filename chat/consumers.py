@@ -43,6 +43,7 @@ class TopicConsumer(Consumer):
 
     clients_subscribe_to: topics that a client receives; `?since=41` asks durable ones for what came after offset 41.
     clients_push_into: plain or durable topics that a client's messages go to; where there are none they are ignored.
+    What others publish to a connection's topic_in is treated like what its client sends.
     """
 
     mode = "topic"
@@ -68,6 +69,7 @@ class TopicConsumer(Consumer):
         return super().as_asgi(**arguments)
 
     async def connect(self) -> None:
+        self.receive_private()
         since = _since(self.scope["query_string"])
         for topic in self.sources:
             self.subscriptions.append(

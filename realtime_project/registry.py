@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -21,7 +20,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from . import __version__, database, revocation
+from . import __version__, database, private, revocation
 from .models import Connection as ConnectionRow
 from .models import Server
 
@@ -93,7 +92,7 @@ class Registry:
     """This process's row, and the rows of its connections."""
 
     def __init__(self) -> None:
-        self.server_id = uuid.uuid4().hex
+        self.server_id = private.SERVER
         self.connections: dict[str, Connection] = {}  # open now
         self._row: Server | None = None  # None until the first request says where this process listens
         self._written: dict[str, int] = {}  # id → the sum of its counters when it was written

@@ -254,7 +254,7 @@ def test_a_thousand_joins_and_leaves_leave_nothing_behind() -> None:
             subscription.close()
         await asyncio.sleep(5)
         assert it.hub.feeds == {}
-        assert {group for group, seats in it.world.groups.items() if seats} == {it.hub.seats[0]._ring_group}
+        assert {group for group, seats in it.world.groups.items() if seats} == {it.hub.seats[0].group}
         assert len(asyncio.all_tasks()) <= 4  # this one, the seat's reader, the sweep, a ring
 
     run(play())
