@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -25,8 +25,6 @@ from .models import Connection as ConnectionRow
 from .models import Server
 
 logger = logging.getLogger(__name__)
-
-App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 BEAT = 1.0  # seconds between two batches
 COUNTERS = 5  # beats between two writes of the counters
@@ -210,18 +208,3 @@ def _save_connections(rows: list[ConnectionRow], gone: list[str]) -> None:
 
 
 registry = Registry()
-
-
-class Registered:
-    """ASGI middleware, outermost: the first request of any kind enters this process in the registry."""
-
-    def __init__(self, app: App, endpoints: list[dict[str, str]]) -> None:
-        self.app, self.endpoints = app, endpoints
-
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if registry.start(scope.get("server"), self.endpoints):
-            logger.warning(
-                "This server is not ours: close codes and reasons, idle and slow clients, empty frames, refusals with "
-                "a status and a drain at the end are as it has them. `manage.py serve` has all of it."
-            )
-        await self.app(scope, receive, send)

@@ -13,7 +13,7 @@ from starlette.routing import WebSocketRoute
 
 from realtime_project.mounts import mount
 from realtime_project.topics import Publish, Topic
-from tests.mounted.scripted import FailingConsumer, SmallConsumer, diary, scripted
+from tests.mounted.scripted import FailingConsumer, PrivateConsumer, SmallConsumer, diary, scripted
 
 logger = logging.getLogger(__name__)
 fastapi = FastAPI()
@@ -165,5 +165,6 @@ urlpatterns = [
     path("ws/diary/<name>/", diary),  # type: ignore[arg-type]
     path("ws/failing/<name>/", FailingConsumer.as_asgi()),
     path("ws/small/", SmallConsumer.as_asgi()),
+    path("ws/private/", PrivateConsumer.as_asgi()),
     *topic_routes(),
 ]
