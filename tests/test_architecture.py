@@ -18,8 +18,8 @@ APPS = ("chat", "actors", "admin_panel")
 HOUSE = (FOUNDATION, *APPS)
 TOP_LEVEL = (*HOUSE, "tests", "benchmarks")
 PURE = {
-    FOUNDATION: ("hub", "feeds", "frames"),
-    "actors": ("rules", "messages", "effects"),
+    FOUNDATION: ("hub", "feeds", "frames", "publishing"),
+    "actors": ("rules", "messages", "effects", "machine", "testing"),
 }
 FRAMEWORKS = ("django", "channels")
 LAYER_METHODS = ("group_send", "group_add", "group_discard", "new_channel")

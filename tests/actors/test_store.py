@@ -24,8 +24,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from actors.models import StoreEntry
 from actors.store import DEPTH, MANY, VALUE, Store
+from benchmarks.services import Postgres
 from tests.helpers import Server, unique
-from tests.services import Postgres
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
