@@ -10,7 +10,7 @@ import ipaddress
 import itertools
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from . import private
+from .cleanup import App, for_one_connection, leave
 from .feeds import Content, Event, Run, size_of
 from .outlets import Send, outlet_of
 from .registry import registry
@@ -25,8 +26,6 @@ from .revocation import proof_of
 from .topics import Topic, topic_in, topic_out
 
 logger = logging.getLogger(__name__)
-
-App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 DONE, TOO_BIG, FAILED = 1000, 1009, 1011  # close codes, RFC 6455 section 7.4.1
 
@@ -80,6 +79,11 @@ class Connection:
         if not self.closed:
             self.closed = self._closing = True
             self._outlet.close(code, reason)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has gone, as far as the server says so before the application has heard of it."""
+        return self._outlet.gone
 
     # private topics -------------------------------------------------------------------------------------------
     @property
@@ -151,7 +155,8 @@ def door(app: App, endpoint: str) -> App:
     """Wrap the application of one endpoint, e.g. door(echo, endpoint="/ws/echo/").
 
     The wrapped application finds its Connection in scope["connection"]. When it raises, the client sees 1011
-    "internal error", never the exception; the log has it with the connection's id.
+    "internal error", never the exception; the log has it with the connection's id. A Channels consumer's `disconnect`
+    then runs all the same.
     """
     consumer = getattr(app, "consumer_class", None)
     mode = getattr(consumer, "mode", "consumer" if consumer else "asgi")
@@ -176,15 +181,22 @@ def door(app: App, endpoint: str) -> App:
                     connection.closed = True
                 return message
 
+        called = app
         try:
-            await app({**scope, "connection": connection}, receive_counted, connection.send)
+            called = for_one_connection(app)
+            await called({**scope, "connection": connection}, receive_counted, connection.send)
             if connection.accepted:  # an application that has returned reads no more
                 connection.close_soon(DONE)
                 await connection.drain()
         except Exception:
             logger.exception("connection %s on %s: the application failed", connection.id, endpoint)
-            if not await connection.fail():
+            told = await connection.fail()
+            await leave(called, FAILED)
+            if not told:
                 raise  # to the server, which has its own way
+        except BaseException:  # cancelled
+            await leave(called, FAILED)
+            raise
         finally:
             connection.closed = True
             registry.closed(connection)

@@ -27,14 +27,13 @@ POSTED = 1_000  # messages through topic_in that may wait for their consumer
 class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """A WebSocket consumer behind the door. `connection` is what the hub writes to.
 
-    `disconnect(code)` runs exactly once for every connection whose `connect` began, also when a handler raises.
+    `disconnect(code)` runs exactly once, also when a handler raises: the door sees to it.
     """
 
     mode: ClassVar[str] = "consumer"  # what the registry shows
     max_size: ClassVar[int | None] = None  # bytes of one message, where it is less than WEBSOCKET_MAX_MESSAGE_SIZE
     channel_layer = channel_name = None
     connection: Connection
-    _left = False
     _posted: deque[Content] | None = None  # came through topic_in, and waits
     _handling: asyncio.Task[None] | None = None
 
@@ -46,37 +45,30 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 await self.dispatch(await receive())
         except StopConsumer:
             pass
-        except BaseException:
-            await self._leave(1011)
-            raise
+        finally:
+            if self._handling:
+                self._handling.cancel()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         await getattr(self, HANDLERS[message["type"]])(message)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        await self._leave(message["code"])
+        await self.disconnect(message["code"])
         raise StopConsumer
-
-    async def _leave(self, code: int) -> None:
-        if not self._left:
-            self._left = True
-            if self._handling:
-                self._handling.cancel()
-            await self.disconnect(code)
 
     # what others send as if the client had ---------------------------------------------------------------------
     def receive_private(self) -> None:
         """Handle what comes through the connection's topic_in as if the client had sent it: by receive()."""
-        self._posted = deque()
         self.connection.on_private(self._post)
 
     def _post(self, content: Content) -> None:
-        assert self._posted is not None
+        if self._posted is None:
+            self._posted = deque()
         if len(self._posted) >= POSTED:
             logger.warning("connection %s: %d messages of others wait, one is dropped", self.connection.id, POSTED)
             return
         self._posted.append(content)
-        if self._handling is None and not self._left:
+        if self._handling is None:
             self._handling = asyncio.create_task(self._handle_posted(self._posted))
 
     async def _handle_posted(self, posted: deque[Content]) -> None:

@@ -81,15 +81,16 @@ def publish(items: Sequence[tuple[str, Content]]) -> list[int]:
 def heads(names: Sequence[str]) -> tuple[str, dict[str, int]]:
     """The epoch, and the last offset of each topic that has one.
 
-    The epoch is asked last, here and in page(): what was read before a backup was restored is then not taken for what
-    stands in it.
+    The epoch is asked first: a head from before a restore must not pass for one of the new epoch, which it may be ahead of.
     """
-    found = dict(TopicHead.objects.filter(name__in=names).values_list("name", "offset"))
-    return epoch(), found
+    return epoch(), dict(TopicHead.objects.filter(name__in=names).values_list("name", "offset"))
 
 
 def page(name: str, after: int, upto: int | None, limit: int) -> tuple[str, list[Event]]:
-    """The epoch, and at most `limit` events with after < offset ≤ upto, in order."""
+    """The epoch, and at most `limit` events with after < offset ≤ upto, in order.
+
+    The epoch is asked last: events of a restored backup must not pass for those of the epoch before.
+    """
     rows = TopicEvent.objects.filter(topic__name=name, offset__gt=after)
     if upto is not None:
         rows = rows.filter(offset__lte=upto)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Cluster
+from benchmarks.cluster import Cluster
+from benchmarks.services import Postgres, Redis
 from tests.helpers import Server
-from tests.services import Postgres, Redis
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,12 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.db.models.functions import Now
 
+from benchmarks.cluster import Cluster
 from realtime_project import control, history, registry
 from realtime_project.feeds import Event
 from realtime_project.models import Server as ServerRow
 from realtime_project.models import TopicEvent, TopicHead
 from realtime_project.sessions import SessionStore
-from tests.cluster import Cluster
 from tests.helpers import Server, Socket, connect, cookies, guest, submit, unique
 
 ORDER = """
@@ -266,9 +266,11 @@ async def test_an_order_that_cannot_be_read_costs_those_behind_it_nothing(
     monkeypatch.setattr(registry.registry, "connections", {"1": one, "2": other})
     reader = object.__new__(control.Orders)
     reader._drain, reader._tasks = None, set()
-    wrong = ["", "null", "{}", '{"type":"dance"}', b"\xff", '{"type":"drain"}']
+    wrong: list[str | bytes] = ["", "null", "{}", '{"type":"dance"}', b"\xff", '{"type":"drain"}']
     close = '{"type":"close","code":4410,"reason":"r","user":"%s"}'
-    reader.write([*map(Event, wrong), Event(close % "None"), Event(close % "7"), Event('{"type":"look"}')])
+    reader.write(
+        [*(Event(content) for content in wrong), Event(close % "None"), Event(close % "7"), Event('{"type":"look"}')]
+    )
     assert (one.closes, other.closes) == ([], [(4410, "r")])
     assert caplog.text.count("an order cannot be read") == 5
     assert "this server cannot drain" in caplog.text

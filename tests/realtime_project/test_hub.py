@@ -210,6 +210,7 @@ def test_a_backup_that_has_grown_past_us_unseen_is_noticed_all_the_same() -> Non
         it.world.append(3)
         resets: list[Subscription] = []
         reader, _ = await it.reader(on_reset=resets.append)
+        await asyncio.sleep(1)
         it.world.contents, it.world.epoch = ["another past"] * 5, "second"
         it.hub.publish(ROOM, [(5, "another past")], "second")
         await asyncio.sleep(1)

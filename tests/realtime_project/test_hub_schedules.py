@@ -62,9 +62,9 @@ class Client:
         subscription = await self.hub.subscribe(
             TOPIC, self, durable=True, since=since, epoch=epoch, on_reset=self.reload
         )
-        self.due = False
         self.subscription, self.base = subscription, subscription.cursor
         self.epoch = subscription.epoch
+        self.due = self.ahead(subscription)
         if not subscription.recovered:
             assert len(self.world.lives) > 1, (since, subscription.head)
         elif since is not None:
@@ -77,7 +77,11 @@ class Client:
         assert subscription.open, "told to reload after it left"
         assert self.world.trimmed or len(self.world.lives) > 1, "told to reload for nothing"
         self.got, self.base, self.epoch = [], subscription.head, subscription.epoch
-        self.known, self.due = 0, False
+        self.known, self.due = 0, self.ahead(subscription)
+
+    def ahead(self, subscription: Subscription) -> bool:
+        """Whether it has been told more than is true by now: it has to be told again."""
+        return subscription.head > len(self.world.contents) or subscription.epoch != self.world.epoch
 
     def check(self) -> None:
         if self.base is not None:

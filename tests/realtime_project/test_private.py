@@ -11,14 +11,14 @@ import pytest
 from channels.testing import WebsocketCommunicator
 from django.core.management import CommandError, call_command
 
+from benchmarks.cluster import Cluster
+from benchmarks.services import Redis
 from realtime_project import private
 from realtime_project.connections import Connection, door
 from realtime_project.consumers import Consumer
 from realtime_project.hub import Hub
 from realtime_project.topics import Topic, hub, topic_in, topic_out
-from tests.cluster import Cluster
 from tests.helpers import ChatClient, Refused, Server, Socket, connect, guest
-from tests.services import Redis
 
 PUBLISH = "from realtime_project.topics import Topic; Topic({topic!r}).publish_sync({content!r})"
 
@@ -178,7 +178,8 @@ class Postbox(Consumer):
 @asynccontextmanager
 async def communicating() -> AsyncIterator[tuple[WebsocketCommunicator, Connection]]:
     communicator = WebsocketCommunicator(door(Postbox.as_asgi(), endpoint="/ws/test/"), "/ws/test/")
-    communicator.scope["made"] = made = []
+    made: list[Connection] = []
+    communicator.scope["made"] = made
     assert (await communicator.connect())[0]
     yield communicator, made[0]
     await communicator.disconnect()
@@ -229,7 +230,8 @@ async def test_what_waits_for_a_busy_consumer_is_bounded(monkeypatch: pytest.Mon
             handled.append(text_data)
 
     communicator = WebsocketCommunicator(door(Busy.as_asgi(), endpoint="/ws/test/"), "/ws/test/")
-    communicator.scope["made"] = made = []
+    made: list[Connection] = []
+    communicator.scope["made"] = made
     assert (await communicator.connect())[0]
     for number in range(10):
         await made[0].topic_in.publish(str(number))

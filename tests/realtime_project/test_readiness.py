@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cluster import Cluster
+from benchmarks.cluster import Cluster
+from benchmarks.services import Postgres, Redis
 from tests.helpers import PATIENCE, Server, connect
-from tests.services import Postgres, Redis
 
 
 def ask(server: Server, path: str = "readyz") -> tuple[int, Any]:
@@ -70,7 +70,7 @@ async def test_redis_away_at_the_start_delays_readiness_and_not_the_start(
 async def test_a_database_that_is_away_is_named(servers: list[Server], tmp_path: Path) -> None:
     own = Postgres()
     own.start()
-    from tests.cluster import make_template
+    from benchmarks.cluster import make_template
 
     make_template(own)
     redis = Redis()

@@ -137,9 +137,9 @@ class World:
     # the log --------------------------------------------------------------------------------------------------
     async def heads(self, names: Sequence[str]) -> tuple[str, dict[str, int]]:
         await self._asked()
+        epoch = self.epoch
+        await self.nap()  # two queries: a restore may come in between
         heads = {name: len(self.contents) for name in names if self.contents}
-        await self.nap()
-        epoch = self.epoch  # two queries: a restore may come in between
         await self.nap()
         return epoch, heads
 
