@@ -81,7 +81,7 @@ def publish(items: Sequence[tuple[str, Content]]) -> list[int]:
 def heads(names: Sequence[str]) -> tuple[str, dict[str, int]]:
     """The epoch, and the last offset of each topic that has one.
 
-    The epoch is asked first: a head from before a restore must not pass for one of the new epoch, where it may be ahead.
+    The epoch is asked first: a head from before a restore must not pass for one of the new epoch, which is behind it.
     """
     return epoch(), dict(TopicHead.objects.filter(name__in=names).values_list("name", "offset"))
 
