@@ -159,7 +159,7 @@ def door(app: App, endpoint: str) -> App:
             connection.closed = True
             registry.closed(connection)
 
-    enter.endpoint, enter.mode = endpoint, mode  # type: ignore[attr-defined]
+    enter.app, enter.endpoint, enter.mode = app, endpoint, mode  # type: ignore[attr-defined]
     return enter
 
 
