@@ -27,12 +27,12 @@ class Pattern:
             self.fits = lambda _: True
         elif types := _types(source):
             self.fits = lambda kind: issubclass(kind, types)
+        elif get_origin(source) is not None:
+            raise TypeError(f"a pattern is a type, Any, a value or a predicate; {source!r} is a type with parameters")
         elif inspect.iscoroutinefunction(source):
             raise TypeError(f"a predicate answers at once; {source!r} is async")
         elif inspect.isroutine(source) or (callable(source) and not hasattr(source, "__struct_fields__")):
             self.fits = lambda _: self._holds
-        elif get_origin(source) is not None:
-            raise TypeError(f"a pattern is a type, Any, a value or a predicate; {source!r} is a type with parameters")
         else:
             self.is_literal = True
             self.fits = lambda kind: self._equals if kind is type(source) else False

@@ -1,6 +1,7 @@
 """How effects are performed: one function a type. `performs` registers one for a type of one's own.
 
-Performed after the state was saved, in order, at most once. One that fails is logged; the next ones do not depend on it.
+Performed after the state was saved, in order, at most once. One that fails is logged; the others do not
+depend on it.
 """
 
 from __future__ import annotations

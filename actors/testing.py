@@ -172,9 +172,12 @@ class Place(Named):
 
 def _finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Run an async handler that does not really wait."""
+    waits: Exception | None = None
     try:
         coroutine.send(None)
     except StopIteration as end:
         return end.value
+    except RuntimeError as error:  # there is no event loop to wait in
+        waits = error
     coroutine.close()
-    raise AssertionError("this handler waits for something real: let it return Call(function, …) instead")
+    raise AssertionError("this handler waits for something real: let it return Call(function, …) instead") from waits
