@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Redis servers of the tests' own: on free ports, in folders of their own, ended by their pid."""
+"""Real PostgreSQL and Redis servers of our own: on free ports, in folders of their own, ended by their pid."""
 
 import os
 import pwd
@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.helpers import free_port
+from .processes import free_port
 
 STARTING = 20.0  # seconds
+TEMPLATE = "harbour_template"  # what a cluster's databases are copied from
 
 
 class Process:
@@ -108,6 +109,11 @@ class Postgres(Process):
 
     def url(self, database: str) -> str:
         return f"postgres://postgres@127.0.0.1:{self.port}/{database}"
+
+    def copy(self, name: str) -> str:
+        """The URL of a fresh database, migrated and with the demo rooms."""
+        self.sql(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE}')
+        return self.url(name)
 
     def sql(self, statement: str) -> None:
         import psycopg
