@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.acted.reading import ACTED
 from tests.helpers import Server
-
-ACTED = {"DJANGO_SETTINGS_MODULE": "tests.acted.settings"}
 
 
 @pytest.fixture(scope="session")

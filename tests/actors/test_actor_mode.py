@@ -10,16 +10,8 @@ from actors.consumers import ActorConsumer
 from actors.messages import Message
 from actors.rules import Rules
 from actors.states import State
+from tests.acted.reading import ACTED, logged
 from tests.helpers import Server, Socket, connect, guest
-
-LOG = """
-from realtime_project.models import TopicEvent
-print(json.dumps([bytes(e.content).decode() for e in TopicEvent.objects.filter(topic__name="acted.log").order_by("offset")]))
-"""
-
-
-async def logged(server: Server) -> list[str]:
-    return await asyncio.to_thread(server.python, LOG)
 
 
 async def hello(socket: Socket) -> dict:
@@ -105,7 +97,7 @@ async def test_z26_z27_the_disconnect_rule_runs_once(acted: Server, leave: str, 
 
 
 async def test_z27_also_when_the_server_stops(start_server) -> None:
-    server = start_server(DJANGO_SETTINGS_MODULE="tests.acted.settings")
+    server = start_server(**ACTED)
     async with connect(server.ws("ws/acted/")) as socket:
         connection = (await hello(socket))["connection"]
         stopping = asyncio.to_thread(server.stop)

@@ -6,18 +6,14 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
-from websockets.exceptions import InvalidStatus
 
-from tests.actors.conftest import ACTED
+from tests.acted.reading import ACTED, logged
 from tests.helpers import Server, Socket, connect, guest
 
 ROWS = """
 from actors.models import ActorSession
-print(json.dumps([[s.endpoint, s.state, s.timers, s.owner != "", s.token] for s in ActorSession.objects.order_by("started_at")]))
-"""
-LOG = """
-from realtime_project.models import TopicEvent
-print(json.dumps([bytes(e.content).decode() for e in TopicEvent.objects.filter(topic__name="acted.log").order_by("offset")]))
+rows = ActorSession.objects.order_by("started_at")
+print(json.dumps([[row.endpoint, row.state, row.timers, row.owner != "", row.token] for row in rows]))
 """
 
 
@@ -74,12 +70,11 @@ async def test_the_token_is_nowhere_to_be_read(own: Server) -> None:
         await socket.recv()
         token = greeting["token"]
         assert len(token) > 40
-        kept = await asyncio.to_thread(
-            own.python,
+        everything = (
             "from actors.models import ActorSession\nfrom realtime_project.models import Connection\n"
-            "print(json.dumps(str([list(m.objects.values()) for m in (ActorSession, Connection)])))",
+            "print(json.dumps(str([list(model.objects.values()) for model in (ActorSession, Connection)])))"
         )
-        assert token not in kept
+        assert token not in await asyncio.to_thread(own.python, everything)
     async with session(own, token) as (socket, _):
         await asyncio.sleep(1.2)  # a batch of the registry
         kept = await asyncio.to_thread(
@@ -117,7 +112,7 @@ async def test_two_connections_claim_one_session_and_the_later_wins(own: Server)
             assert await second.recv() == "resumed True at 2"
             assert (await first.closed())[0] == 4409
             assert await count(second) == 3
-    told = await asyncio.to_thread(own.python, LOG)
+    told = await logged(own)
     assert told == ["left at 3 with 1000"], "the former actor is not the session's any more: it takes leave of nobody"
 
 
@@ -152,16 +147,11 @@ async def test_a_session_is_bound_to_its_user_and_its_endpoint(own: Server) -> N
         assert await socket.recv() == "resumed True at 2"
 
 
-@pytest.mark.parametrize("token", ["", "x", "0" * 43, "é", "a" * 5_000])
+@pytest.mark.parametrize("token", ["x", "0" * 43, "session.x", "a" * 5_000])
 async def test_a_token_that_opens_nothing_begins_a_session(own: Server, token: str) -> None:
-    try:
-        async with session(own, token) as (_, greeting):
-            assert greeting["resumed"] is False
-            assert greeting["token"] != token
-    except InvalidStatus as refused:  # some are no header at all
-        assert refused.response.status_code == 400
-    except ValueError:
-        assert not token.isascii()
+    async with session(own, token) as (_, greeting):
+        assert greeting["resumed"] is False
+        assert greeting["token"] != token
 
 
 # timers ---------------------------------------------------------------------------------------------------------
@@ -171,20 +161,20 @@ async def test_a_timer_runs_out_while_its_client_is_away(own: Server) -> None:
         await socket.send_json({"type": "Alarm", "seconds": 0.5, "word": "tea"})
         assert await socket.recv() == "set"
     await settled(own, lambda found: json.loads(found[0][1])["count"] == 100 and not found[0][3])
-    assert await asyncio.to_thread(own.python, LOG) == ["left at 0 with 1000", "rang tea"]
+    assert await logged(own) == ["left at 0 with 1000", "rang tea"]
     async with session(own, greeting["token"]) as (socket, _):
         assert await socket.recv() == "resumed True at 100"
 
 
 async def test_a_timer_runs_out_after_a_restart(own: Server) -> None:
-    async with session(own) as (socket, greeting):
+    async with session(own) as (socket, _):
         await socket.recv()
         await socket.send_json({"type": "Alarm", "seconds": 0.7, "word": "late"})
         assert await socket.recv() == "set"
         own.kill()
     own.start()
     await settled(own, lambda found: json.loads(found[0][1])["count"] == 100 and not found[0][3])
-    assert await asyncio.to_thread(own.python, LOG) == ["rang late"]
+    assert await logged(own) == ["rang late"]
 
 
 async def test_a_client_that_returns_hears_its_timer(own: Server) -> None:
@@ -195,7 +185,7 @@ async def test_a_client_that_returns_hears_its_timer(own: Server) -> None:
     async with session(own, greeting["token"]) as (socket, _):
         assert await socket.recv() == "resumed True at 0"
         assert await socket.recv() == "rang soon"
-    assert (await asyncio.to_thread(own.python, LOG)).count("rang soon") == 1
+    assert (await logged(own)).count("rang soon") == 1
 
 
 async def test_two_servers_share_sessions(start_server) -> None:
@@ -264,11 +254,14 @@ async def test_check_lists_what_todays_code_cannot_read(own: Server) -> None:
 
 
 async def test_old_sessions_are_forgotten_by_command(own: Server) -> None:
-    async with session(own) as (socket, greeting), session(own) as (here, _):
+    async with session(own) as (socket, _), session(own):
         await socket.recv()
         await socket.close()
         await settled(own, lambda found: [each[3] for each in found] == [False, True])
-        age = "from django.utils import timezone\nfrom datetime import timedelta\nfrom actors.models import ActorSession\n"
+        age = (
+            "from django.utils import timezone\nfrom datetime import timedelta\n"
+            "from actors.models import ActorSession\n"
+        )
         await asyncio.to_thread(
             own.python, f"{age}ActorSession.objects.update(saved_at=timezone.now() - timedelta(days=8))"
         )

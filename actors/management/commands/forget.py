@@ -11,8 +11,8 @@ from actors import sessions
 
 class Command(BaseCommand):
     help = (
-        "Deletes the stored sessions of actors that nobody has now and that did nothing for so many days. A client that "
-        "returns later begins anew. Safe while servers run."
+        "Deletes the stored sessions of actors that nobody has now and that did nothing for so many days. A client "
+        "that returns later begins anew. Safe while servers run."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
