@@ -10,10 +10,9 @@ import logging
 import uuid
 
 from django.db import transaction
-from realtime_project.private import SERVER
 
 from realtime_project import database
-from realtime_project.routing import applications
+from realtime_project.private import SERVER
 from realtime_project.topics import Topic
 
 from . import runtime, sessions
@@ -31,6 +30,8 @@ LONGEST = 30.0  # seconds for an actor's messages and calls
 
 def setups() -> dict[str, Setup]:
     """The endpoints whose actors are stored: path → what they have in common."""
+    from realtime_project.routing import applications  # which needs every app's routing
+
     found = {}
     for path, app in applications.items():
         consumer = getattr(app, "consumer_class", None)

@@ -102,7 +102,7 @@ def open_all(claims: list[Claim]) -> list[Opened]:
         is_resumed = row is not None and (row.endpoint, row.user_id) == (claim.endpoint, claim.user)
         if row and is_resumed:
             if row.owner:
-                control.tell(row.server, control.Close(MOVED, "the session was taken up elsewhere", row.owner))
+                control.order([row.server], control.Close(MOVED, "the session was taken up elsewhere", row.owner))
             resumed[row.pk] = row
         else:
             row = ActorSession(

@@ -1,10 +1,11 @@
 """How tests start these actors' server, and what they read of what happened there."""
 
 import asyncio
+from typing import Any
 
 from tests.helpers import Server
 
-ACTED = {"DJANGO_SETTINGS_MODULE": "tests.acted.settings"}
+ACTED: dict[str, Any] = {"DJANGO_SETTINGS_MODULE": "tests.acted.settings"}
 
 LOG = """
 from realtime_project.models import TopicEvent

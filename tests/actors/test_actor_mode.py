@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -100,7 +101,7 @@ async def test_z27_also_when_the_server_stops(start_server) -> None:
     server = start_server(**ACTED)
     async with connect(server.ws("ws/acted/")) as socket:
         connection = (await hello(socket))["connection"]
-        stopping = asyncio.to_thread(server.stop)
+        stopping = asyncio.create_task(asyncio.to_thread(server.stop))
         assert (await socket.closed())[0] == 1012
         assert await stopping == 0
     told = [json.loads(each) for each in await logged(server)]
@@ -179,12 +180,13 @@ async def test_z37_also_while_a_handler_waits(acted: Server) -> None:
 
 async def test_z39_neither_rules_nor_a_state() -> None:
     rules = Rules({(str, object): lambda message, state: ([], state)})
-    for wrong in ({}, {"rules": rules}, {"initial_state": 1}):
+    halves: list[dict[str, Any]] = [{}, {"rules": rules}, {"initial_state": 1}]
+    for wrong in halves:
         with pytest.raises(TypeError, match="needs initial_state= and rules="):
             ActorConsumer.as_asgi(**wrong)
 
 
-class Loose(Message):
+class Loose(Message):  # type: ignore[misc]
     pass
 
 
@@ -208,8 +210,8 @@ class Stored(State, frozen=True):
         ({"persits": True}, "unexpected keyword"),
     ],
 )
-async def test_z40_a_wrong_endpoint_fails_when_it_is_declared(wrong: dict, complaint: str) -> None:
-    right = {"initial_state": Stored(), "rules": {(str, Stored): lambda message, state: ([], state)}}
+async def test_z40_a_wrong_endpoint_fails_when_it_is_declared(wrong: dict[str, Any], complaint: str) -> None:
+    right: dict[str, Any] = {"initial_state": Stored(), "rules": {(str, Stored): lambda message, state: ([], state)}}
     ActorConsumer.as_asgi(**right)
     with pytest.raises((TypeError, ValueError), match=complaint):
         ActorConsumer.as_asgi(**{**right, **wrong})

@@ -274,29 +274,29 @@ def test_take_shows_one_step_at_a_time():
 
 # effects are checked where they are made ------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("make", "error"),
+    ("effect", "arguments", "error"),
     [
-        (lambda: Publish("room", "text"), TypeError),
-        (lambda: Publish(ROOM, 42), TypeError),
-        (lambda: Publish(ROOM, {"a": 1}), TypeError),
-        (lambda: Subscribe("room"), TypeError),
-        (lambda: Subscribe(ROOM, op="log"), TypeError),
-        (lambda: Subscribe(ROOM, since=3), ValueError),
-        (lambda: Unsubscribe(None), TypeError),
-        (lambda: Close(1005), ValueError),
-        (lambda: Close(999), ValueError),
-        (lambda: Close(4000, "r" * 124), ValueError),
-        (lambda: Close(True), ValueError),
-        (lambda: Schedule("t"), ValueError),
-        (lambda: StateTimeout(-1), ValueError),
-        (lambda: EventTimeout("soon"), TypeError),
-        (lambda: Write("not a function"), TypeError),
-        (lambda: Call(42), TypeError),
+        (Publish, ("room", "text"), TypeError),
+        (Publish, (ROOM, 42), TypeError),
+        (Publish, (ROOM, {"a": 1}), TypeError),
+        (Subscribe, ("room",), TypeError),
+        (Subscribe, (ROOM, "log"), TypeError),
+        (Subscribe, (ROOM, None, 3), ValueError),
+        (Unsubscribe, (None,), TypeError),
+        (Close, (1005,), ValueError),
+        (Close, (999,), ValueError),
+        (Close, (4000, "r" * 124), ValueError),
+        (Close, (True,), ValueError),
+        (Schedule, ("t",), ValueError),
+        (StateTimeout, (-1,), ValueError),
+        (EventTimeout, ("soon",), TypeError),
+        (Write, ("not a function",), TypeError),
+        (Call, (42,), TypeError),
     ],
 )
-def test_an_effect_that_makes_no_sense_cannot_be_made(make, error):
+def test_an_effect_that_makes_no_sense_cannot_be_made(effect: Any, arguments: tuple[Any, ...], error: Any) -> None:
     with pytest.raises(error):
-        make()
+        effect(*arguments)
 
 
 def test_write_runs_in_a_transaction_so_it_is_not_async():
