@@ -63,7 +63,7 @@ class ActorConsumer(Consumer):
         self.setup = setup
 
     @classmethod
-    def as_asgi(  # type: ignore[override]
+    def as_asgi(
         cls,
         *,
         initial_state: Any = None,

@@ -36,7 +36,7 @@ def setups() -> dict[str, Setup]:
     for path, app in applications.items():
         consumer = getattr(app, "consumer_class", None)
         if isinstance(consumer, type) and issubclass(consumer, ActorConsumer):
-            setup: Setup = app.consumer_initkwargs["setup"]  # type: ignore[attr-defined]
+            setup: Setup = app.consumer_initkwargs["setup"]
             if setup.codec:
                 found[path] = setup
     return found

@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 
-from realtime_project.publishing import Named
-
 
 class Message(msgspec.Struct, frozen=True, tag=True, tag_field="type"):
     """The base of what clients send as JSON: `class FetchRequest(Message, frozen=True): key: str`.
@@ -32,8 +30,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 class ClientConnected(Client, frozen=True, kw_only=True):
     """The first message. `resumed`: the state is one that this client left earlier."""
 
-    topic_in: Named  # what is published to it is told to this actor
-    topic_out: Named  # what is published to it is sent to this client
+    topic_in: Any  # a Topic: what is published to it is told to this actor
+    topic_out: Any  # a Topic: what is published to it is sent to this client
     query: Any = msgspec.field(default_factory=dict)  # of the address: a django.http.QueryDict
     subprotocols: tuple[str, ...] = ()  # as the client offered them
     resumed: bool = False

@@ -60,11 +60,11 @@ def effects_of(effects: Any, source: object) -> Effects:
     return effects  # type: ignore[return-value]
 
 
-def _known(base: type) -> list[str]:
+def _known(base: type[Any]) -> list[str]:
     """The names of all effects."""
     names = {base.__name__} if base is not Effect else {"Publish"}
-    for each in base.__subclasses__():
-        names.update(_known(each))
+    for derived in base.__subclasses__():
+        names.update(_known(derived))
     return sorted(name for name in names if not name.startswith("_"))
 
 

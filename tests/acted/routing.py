@@ -183,6 +183,7 @@ def hold(message: str, state: Counter) -> Any:
 
 @rules.on("rest", Counter)
 def rest(message: str, state: Counter) -> Any:
+    assert state.topic_out
     return [StateTimeout(0.3)], Resting(state.topic_out, state.count)
 
 
@@ -213,7 +214,7 @@ def subscribe(message: str, state: Counter) -> Any:
 
 @rules.on("louder", Counter)
 def subscribe_louder(message: str, state: Counter) -> Any:
-    topic_out = state.topic_out
+    topic_out: Any = state.topic_out
 
     def louder(content: str) -> Any:
         if content == "fail":

@@ -137,7 +137,7 @@ def plainly(pattern, value):
 @given(st.lists(st.tuples(PATTERNS, PATTERNS), max_size=12), st.lists(st.tuples(VALUES, VALUES), min_size=1))
 def test_the_compiled_table_finds_what_reading_it_from_the_top_does(keys, pairs):
     rules = Rules()
-    declared = []
+    declared: list[tuple[Any, Any, str]] = []
     for number, (message, state) in enumerate(keys):
         if not any(Pattern(message) == Pattern(m) and Pattern(state) == Pattern(s) for m, s, _ in declared):
             rules.on(message, state)(says(str(number)))

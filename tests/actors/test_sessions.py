@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.acted.reading import ACTED, logged
-from tests.helpers import Server, Socket, connect, guest
+from tests.helpers import Server, Socket, connect, guest, run
 
 ROWS = """
 from actors.models import ActorSession
@@ -233,15 +233,21 @@ async def settled(server: Server, fits, timeout: float = 15) -> None:
         await asyncio.sleep(0.1)
 
 
+async def checked(server: Server) -> str:
+    done = await asyncio.to_thread(run, ["manage.py", "check", "--database", "default"], server.environment)
+    assert done.returncode == 0
+    return done.stdout + done.stderr
+
+
 # reading what other code has written --------------------------------------------------------------------------------
 async def test_check_lists_what_todays_code_cannot_read(own: Server) -> None:
     async with session(own) as (socket, greeting):
         await socket.recv()
         await count(socket, 2)
-    assert "no issues" in await asyncio.to_thread(own.manage, "check", "--database", "default")
+    assert "no issues" in await checked(own)
     spoil = "from actors.models import ActorSession\nActorSession.objects.update({})"
     await asyncio.to_thread(own.python, spoil.format('state=\'{"state": "Gone"}\''))
-    told = await asyncio.to_thread(own.manage, "check", "--database", "default")
+    told = await checked(own)
     assert "actors.W001" in told
     assert "/ws/acted/kept/: 1 stored state cannot be read" in told
     assert "Gone" in told
