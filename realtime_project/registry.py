@@ -255,6 +255,7 @@ def _save(server: Server, rows: list[ConnectionRow], gone: list[str], users: set
     """
     known = bool(Server.objects.filter(pk=server.pk).update(seen_at=Now()))  # by itself: no row may cost the lease
     if not known:
+        server.seen_at = Now()  # not when it was first entered
         server.save(force_insert=True)
     if not rows and not gone:
         return known, {}

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.helpers import ChatClient, Refused, Server, connect, create_room, guest, unique
+from tests.helpers import ChatClient, Refused, Server, create_room, guest, unique
 
 
 def page(server: Server, cookie: str, room: str) -> list[dict[str, Any]]:

@@ -145,7 +145,9 @@ def test_a_list_of_posts_is_decided_one_by_one(ann: User, bob: User, founders: R
 
 
 def test_a_change_of_members_is_told_from_every_other_event() -> None:
-    removed, added = (protocol.member_changed(each, "lobby", 3, {"id": 7, "name": "b"}) for each in ("removed", "added"))
+    removed, added = (
+        protocol.member_changed(each, "lobby", 3, {"id": 7, "name": "b"}) for each in ("removed", "added")
+    )
     assert protocol.membership(removed) == ("removed", 7)
     assert protocol.membership(added) == ("added", 7)
     assert protocol.membership(protocol.message_created("lobby", 3, {"text": removed})) is None
