@@ -15,9 +15,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.helpers import PROJECT, Server
-
 from . import report, servers
+from .processes import PROJECT, Server
 from .report import Comparison, Figures
 
 READERS = 1_000

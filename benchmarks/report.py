@@ -9,9 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from tests.helpers import PROJECT
-
 from . import servers
+from .processes import PROJECT
 
 FILE = PROJECT / "docs" / "benchmarks.md"
 PACKAGES = ("Django", "channels", "daphne", "Twisted", "autobahn", "msgspec")

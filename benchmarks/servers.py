@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.helpers import PROJECT, Server, make_template
+from .processes import PROJECT, Server, make_template
 
 FOLDER = PROJECT / ".benchmarks"
 IN_MEMORY = ("tmpfs", "ramfs")

@@ -5,6 +5,7 @@ They only carry: topics deliver, rooms.py and edits.py write, protocol.py speaks
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -31,6 +32,7 @@ UNACKNOWLEDGED = 256  # writes of one connection that wait for their commit befo
 SUBSCRIPTIONS = 200  # rooms of one connection
 PATIENCE = 5.0  # seconds a subscription waits for the database
 BUCKETS = 1_000  # people whose buckets are kept before the full ones are thrown out
+GLANCE = 1.0  # seconds between two looks at whether a client that must wait is still there
 TYPING = 1.0  # seconds between two typing notices of one connection
 REFUSED = 100, 10.0  # refusals for being too fast, in so many seconds, before the connection is closed
 LOGIN, TOO_FAST = 4401, 4429  # close codes
@@ -44,28 +46,39 @@ class TopicConsumer(Consumer):
 
     clients_subscribe_to: topics that a client receives; `?since=41` asks durable ones for what came after offset 41.
     clients_push_into: plain or durable topics that a client's messages go to; where there are none they are ignored.
+    rate, burst: messages a second that a client may push, and at once (as many as two seconds bring, if not given). One
+    that is faster is read no faster. Without a rate there is no limit.
     """
 
     mode = "topic"
 
-    def __init__(self, clients_subscribe_to: Sequence[Topic] = (), clients_push_into: Sequence[Topic] = ()) -> None:
+    def __init__(
+        self,
+        clients_subscribe_to: Sequence[Topic] = (),
+        clients_push_into: Sequence[Topic] = (),
+        rate: float = 0,
+        burst: float | None = None,
+    ) -> None:
         super().__init__()
+        self.bucket = Bucket(rate, max(1, 2 * rate) if burst is None else burst, time.monotonic)
         self.sources, self.targets = clients_subscribe_to, clients_push_into
         self.subscriptions: list[Subscription] = []
 
     @classmethod
     def as_asgi(cls, **arguments: Any) -> Any:
         """Checks its arguments at once: a mistake shows when the endpoint is declared."""
-        known = {"clients_subscribe_to", "clients_push_into"}
+        known = {"clients_subscribe_to", "clients_push_into", "rate", "burst"}
         if unknown := set(arguments) - known:
             raise TypeError(f"TopicConsumer has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}")
-        for name, topics in arguments.items():
+        given = {name: topics for name, topics in arguments.items() if name not in ("rate", "burst")}
+        for name, topics in given.items():
             if not isinstance(topics, list | tuple):
                 raise TypeError(f"{name} must be a list of topics, not {topics!r}")
             if wrong := [topic for topic in topics if not isinstance(topic, Topic)]:
                 raise TypeError(f"{name} must hold topics, not {wrong[0]!r}")
-        if not any(arguments.values()):
+        if not any(given.values()):
             raise TypeError("an endpoint needs topics: give clients_subscribe_to, clients_push_into or both")
+        _check_rate(arguments.get("rate"), arguments.get("burst"), given.get("clients_push_into"))
         return super().as_asgi(**arguments)
 
     async def connect(self) -> None:
@@ -82,12 +95,28 @@ class TopicConsumer(Consumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         content: Content = bytes_data if text_data is None else text_data  # type: ignore[assignment]
+        while self.targets and (seconds := self.bucket.take()) and not self.connection.gone:  # noqa: ASYNC110
+            await asyncio.sleep(min(seconds, GLANCE))
         for topic in self.targets:
             await self.push(topic, content)
 
     async def disconnect(self, code: int) -> None:
         for subscription in self.subscriptions:
             subscription.close()
+
+
+def _check_rate(rate: Any, burst: Any, pushed_into: Any) -> None:
+    for name, value, least in (("rate", rate, 0), ("burst", burst, 1)):
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{name} must be a number of messages, not {value!r}")
+        if not least <= value < math.inf:
+            raise ValueError(f"{name} must be a number from {least} on, not {value!r}")
+    if burst is not None and not rate:
+        raise TypeError("burst needs a rate: without one there is no limit")
+    if rate and not pushed_into:
+        raise TypeError("rate limits what clients push: give clients_push_into")
 
 
 def _since(query: bytes) -> int | None:

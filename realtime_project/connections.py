@@ -10,21 +10,20 @@ import ipaddress
 import itertools
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 
+from .cleanup import App, for_one_connection, leave
 from .feeds import Event, Run, size_of
 from .outlets import Send, outlet_of
 from .registry import registry
 from .revocation import proof_of
 
 logger = logging.getLogger(__name__)
-
-App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 DONE, TOO_BIG, FAILED = 1000, 1009, 1011  # close codes, RFC 6455 section 7.4.1
 
@@ -76,6 +75,11 @@ class Connection:
             self.closed = self._closing = True
             self._outlet.close(code, reason)
 
+    @property
+    def gone(self) -> bool:
+        """Whether the client has gone, as far as the server says so before the application has heard of it."""
+        return self._outlet.gone
+
     def limit_to(self, size: int) -> None:
         """The endpoint takes no larger messages, in bytes. Our server then does not even read them."""
         self._outlet.limit_to(size)
@@ -121,7 +125,8 @@ def door(app: App, endpoint: str) -> App:
     """Wrap the application of one endpoint, e.g. door(echo, endpoint="/ws/echo/").
 
     The wrapped application finds its Connection in scope["connection"]. When it raises, the client sees 1011
-    "internal error", never the exception; the log has it with the connection's id.
+    "internal error", never the exception; the log has it with the connection's id. A Channels consumer's `disconnect`
+    then runs all the same.
     """
     consumer = getattr(app, "consumer_class", None)
     mode = getattr(consumer, "mode", "consumer" if consumer else "asgi")
@@ -146,15 +151,22 @@ def door(app: App, endpoint: str) -> App:
                     connection.closed = True
                 return message
 
+        called = app
         try:
-            await app({**scope, "connection": connection}, receive_counted, connection.send)
+            called = for_one_connection(app)
+            await called({**scope, "connection": connection}, receive_counted, connection.send)
             if connection.accepted:  # an application that has returned reads no more
                 connection.close_soon(DONE)
                 await connection.drain()
         except Exception:
             logger.exception("connection %s on %s: the application failed", connection.id, endpoint)
-            if not await connection.fail():
+            told = await connection.fail()
+            await leave(called, FAILED)
+            if not told:
                 raise  # to the server, which has its own way
+        except BaseException:  # cancelled
+            await leave(called, FAILED)
+            raise
         finally:
             connection.closed = True
             registry.closed(connection)

@@ -22,14 +22,13 @@ WAITING = 1_000  # messages that wait for the layer before a sender's next frame
 class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """A WebSocket consumer behind the door. `connection` is what the hub writes to.
 
-    `disconnect(code)` runs exactly once for every connection whose `connect` began, also when a handler raises.
+    `disconnect(code)` runs exactly once, also when a handler raises: the door sees to it.
     """
 
     mode: ClassVar[str] = "consumer"  # what the registry shows
     max_size: ClassVar[int | None] = None  # bytes of one message, where it is less than WEBSOCKET_MAX_MESSAGE_SIZE
     channel_layer = channel_name = None
     connection: Connection
-    _left = False
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         self.scope, self.base_send = scope, send
@@ -39,21 +38,13 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 await self.dispatch(await receive())
         except StopConsumer:
             pass
-        except BaseException:
-            await self._leave(1011)
-            raise
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         await getattr(self, HANDLERS[message["type"]])(message)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        await self._leave(message["code"])
+        await self.disconnect(message["code"])
         raise StopConsumer
-
-    async def _leave(self, code: int) -> None:
-        if not self._left:
-            self._left = True
-            await self.disconnect(code)
 
     async def push(self, topic: Topic, content: Content) -> None:
         """Publish what the client sent. Waits only where too much waits already, so that its next frame waits too."""

@@ -13,11 +13,12 @@ import re
 from typing import Any, Protocol
 
 from daphne.http_protocol import HTTPFactory, WebRequest
-from twisted.web.http import HTTPChannel, _GenericHTTPChannelProtocol
+from twisted.web.http import HTTPChannel
 
 from .limits import Limits
 
 TOKENS = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
+PACE = 500  # bytes a second at least, of the body of a request
 FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: text/plain\r\n"
     b"Content-Length: 42\r\n\r\nThis server is full. Try again in a while."
@@ -37,8 +38,7 @@ class Request(WebRequest):  # type: ignore[misc]
     """A request: for a page, or for a WebSocket."""
 
     def process(self) -> Any:
-        upgrade = self.requestHeaders.getRawHeaders(b"upgrade", [b""])[0]
-        if upgrade.lower() == b"websocket" and (refusal := self._refusal()):
+        if self.asks_for_websocket and (refusal := self._refusal()):
             status, phrase, why = refusal
             if status == 426:
                 self.setHeader(b"sec-websocket-version", b"13")
@@ -46,7 +46,14 @@ class Request(WebRequest):  # type: ignore[misc]
             self.setHeader(b"connection", b"Upgrade, close" if status == 426 else b"close")
             self.basic_error(status, phrase, why)
             return None
-        return super().process()
+        result = super().process()
+        if self.transport is None:  # upgraded: Daphne has handed it on
+            self.channel.hand_on()
+        return result
+
+    @property
+    def asks_for_websocket(self) -> bool:
+        return bool(self.requestHeaders.getRawHeaders(b"upgrade", [b""])[0].lower() == b"websocket")
 
     def _refusal(self) -> tuple[int, bytes, str] | None:
         """What is wrong with a handshake (RFC 6455, section 4.2.1)."""
@@ -81,7 +88,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     """A TCP connection, until it becomes a WebSocket."""
 
     _deadline: Any = None
+    _body: int | None = None  # bytes of a request's body since the last look at it
     _refused = False
+    _successor: Any = None  # the protocol that the connection belongs to now
 
     def connectionMade(self) -> None:
         server: Home = self.factory.server
@@ -99,9 +108,32 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self._expect(self.factory.server.limits.handshake_timeout)
         super().dataReceived(data)
 
+    def rawDataReceived(self, data: bytes) -> None:
+        if self._successor is not None:  # it came in the same segment as the handshake
+            self._successor.dataReceived(data)
+        elif not self._refused:
+            if self._body is not None:
+                self._body += len(data)
+            super().rawDataReceived(data)
+
+    def hand_on(self) -> None:
+        """The connection is a WebSocket's now."""
+        self._successor = getattr(self.transport, "wrappedProtocol", None) or self.transport.protocol  # TLS, or not
+
     def allHeadersReceived(self) -> None:
-        self._cancel()
+        if self.length != 0:
+            if self.requests[-1].asks_for_websocket:  # with a body, which nobody sends and nobody would read
+                self._refused = True
+                self._respondToBadRequestAndDisconnect()
+                return
+            self._body = 0
+            self._expect(self.factory.server.limits.handshake_timeout)
         super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:
+        self._body = None
+        self._cancel()
+        super().allContentReceived()
 
     def connectionLost(self, reason: Any) -> None:
         self._cancel()
@@ -109,7 +141,16 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def _expect(self, patience: float) -> None:
         """The head of a request has to come in time, however many bytes of it keep coming."""
-        self._deadline = self.factory.server.loop.call_later(patience, self.transport.abortConnection)
+        self._cancel()
+        self._deadline = self.factory.server.loop.call_later(patience, self._late, patience)
+
+    def _late(self, patience: float) -> None:
+        """A body may take as long as it likes, but not crawl."""
+        if self._body is not None and self._body >= PACE * patience:
+            self._body = 0
+            self._expect(patience)
+        else:
+            self.transport.abortConnection()
 
     def _cancel(self) -> None:
         if self._deadline is not None:
@@ -124,10 +165,12 @@ def _descriptor(transport: Any) -> int:
 
 
 class Channels(HTTPFactory):  # type: ignore[misc]
-    """Makes a Channel of each TCP connection."""
+    """Makes a Channel of each TCP connection. HTTP/2 has no WebSockets here, and is left to a proxy."""
 
-    def protocol(self) -> Any:
-        return _GenericHTTPChannelProtocol(Channel())
+    protocol = Channel
+
+    def acceptableProtocols(self) -> list[bytes]:
+        return [b"http/1.1"]
 
     def buildProtocol(self, addr: Any) -> Any:
         protocol = super().buildProtocol(addr)

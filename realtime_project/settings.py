@@ -121,6 +121,7 @@ INSTALLED_APPS = [
     "csp",
     "channels",
     "chat",
+    "actors",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -13,7 +13,6 @@ import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -25,6 +24,7 @@ from . import history
 from .commits import commits
 from .feeds import Content, Event
 from .hub import LIMIT, Hub, Layer, PublishError
+from .publishing import Named, Publish, checked, kind
 
 logger = logging.getLogger(__name__)
 
@@ -39,24 +39,11 @@ class SlowReader(Exception):
     """A reader in this process has let too many events wait."""
 
 
-@dataclass(frozen=True)
-class Publish:
-    """The effect of publishing `content` to `topic`: what an operation returns, in a list."""
-
-    topic: Topic
-    content: Content
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.topic, Topic):
-            raise TypeError(f"Publish needs a Topic, not {_kind(self.topic)}")
-        _checked(self.content)
-
-
 Effects = Sequence[Publish] | None
 Operation = Callable[[Any], Effects | Awaitable[Effects]]
 
 
-class Topic:
+class Topic(Named):
     """A named stream. With `history=True` it is durable: its events are numbered, kept and replayed.
 
     Name: 1 to 200 characters of any script. Two declarations of one name are one topic.
@@ -71,7 +58,7 @@ class Topic:
 
     def __new__(cls, name: str, history: bool = False) -> Topic:
         if not isinstance(name, str):
-            raise TypeError(f"a topic's name is a str, not {_kind(name)}")
+            raise TypeError(f"a topic's name is a str, not {kind(name)}")
         if not 0 < len(name) <= NAME:
             raise ValueError(f"a topic's name has 1 to {NAME} characters, not {len(name)}")
         topic = cls._known.get(name)
@@ -97,7 +84,7 @@ class Topic:
 
         Raises TypeError for anything but str and bytes; PublishError or commits.Unavailable when it cannot be done.
         """
-        _checked(content)
+        checked(content)
         serving = Hub.here
         if serving and serving.loop is not asyncio.get_running_loop() and serving.loop.is_running():
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.publish(content), serving.loop))
@@ -120,7 +107,7 @@ class Topic:
         """
         if self.history:
             raise TypeError(f"{self!r} is durable: await publish()")
-        sent = hub().publish(self.name, (_checked(content),))
+        sent = hub().publish(self.name, (checked(content),))
         if self.operations:
             self._operate(content)
         return sent
@@ -130,7 +117,7 @@ class Topic:
 
         A durable topic takes part in the caller's transaction, if there is one.
         """
-        _checked(content)
+        checked(content)
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -171,7 +158,7 @@ class Topic:
         One that fails is logged; the message itself and the other operations are not affected.
         """
         if not callable(operation):
-            raise TypeError(f"an operation is a function of the content, not {_kind(operation)}")
+            raise TypeError(f"an operation is a function of the content, not {kind(operation)}")
         self.operations.append(operation)
         Topic._pinned.add(self)
         return operation
@@ -194,7 +181,8 @@ class Topic:
                     await commits().write(history.publish, (effect.topic.name, effect.content))
                 else:
                     await asyncio.shield(hub().publish(effect.topic.name, (effect.content,)))
-                effect.topic._operate(effect.content, depth + 1)
+                if isinstance(effect.topic, Topic):
+                    effect.topic._operate(effect.content, depth + 1)
         except Exception:
             logger.exception("an operation of %r failed", self)
 
@@ -272,25 +260,12 @@ def _layer_makers() -> list[Callable[[], Layer]]:
     return [partial(channel_layers.make_backend, name) for name in channel_layers.configs]
 
 
-def _checked(content: Any) -> Content:
-    if not isinstance(content, str | bytes):
-        raise TypeError(f"a topic carries str or bytes, not {_kind(content)}")
-    if isinstance(content, str) and not content.isascii():
-        content.encode()  # a lone surrogate is no text: better an error here than at every reader
-    checked: Content = content
-    return checked
-
-
 def _effects(operation: Operation, effects: Any) -> Iterable[Publish]:
     if effects is None:
         return ()
     if isinstance(effects, list | tuple) and all(isinstance(effect, Publish) for effect in effects):
         return effects
     raise TypeError(f"{operation!r} must return a list of effects or None, not {effects!r}")
-
-
-def _kind(thing: Any) -> str:
-    return f"{type(thing).__name__} ({thing!r:.80})"
 
 
 async def _alone(publishing: Awaitable[Any]) -> None:

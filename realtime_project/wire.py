@@ -28,7 +28,8 @@ NO_STATUS = 1005  # told to the application, never sent
 IDLE = 4408
 EARLY = 64 * 1024  # bytes that a client may send before it is accepted
 LINGER = 2.0  # seconds until a close is over, however slow the client
-FLUSHING = 0.004  # seconds of writing before the loop may do something else; looked at every so many connections:
+READING = 0.004  # seconds of reading one connection before the loop may do something else; of writing to all of them:
+FLUSHING = 0.004  # looked at every so many connections:
 SOME = 64
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -61,6 +62,7 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
     said_goodbye = False  # closed or refused from this side: nothing more is sent
     closed_by_application = False  # which then may not send any more
     _unread = b""  # bytes that wait for room in the inbox, or for the rest of their frame
+    _pong: bytes | None = None  # waits until the client reads again
     _denial: dict[str, Any] | None = None
     _room: asyncio.Future[None] | None = None
     _deadline: Any = None
@@ -143,9 +145,10 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
         """Messages → inbox, as long as there is room; what is not plain goes through autobahn, frame by frame."""
         inbox = self.inbox
         assert inbox is not None
+        stop = monotonic() + READING
         if self.data or self.current_frame is not None or self.inside_message or self.state != self.STATE_OPEN:
             self.data += data
-            data = self._by_autobahn()
+            data = self._by_autobahn(stop)
         while data:
             messages, used, strange = frames.read(data, self.max_size, inbox.room)
             if messages:
@@ -154,17 +157,20 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
                 data = data[used:]
                 if not data:
                     break
-            if inbox.was_full or not strange:
+            if inbox.was_full or not strange or monotonic() > stop:
                 self._unread = data
                 break
             self.data = data
-            data = self._by_autobahn()
+            data = self._by_autobahn(stop)
         if inbox.was_full and self.state == self.STATE_OPEN:
             self.transport.pauseProducing()
+        elif (self.data or self._unread) and monotonic() > stop:  # thousands of small frames: the others first
+            self.transport.pauseProducing()
+            self.server.loop.call_soon(self.on_room)
 
-    def _by_autobahn(self) -> bytes:
-        """Let autobahn read what is not plain; what is left when it stands between two messages."""
-        while not self._may_not_read() and self.processData() and not self._may_not_read():
+    def _by_autobahn(self, stop: float) -> bytes:
+        """Let autobahn read what is not plain, until `stop`; what is left when it stands between two messages."""
+        while not self._may_not_read() and self.processData() and not self._may_not_read() and monotonic() < stop:
             if self.current_frame is None and not self.inside_message and self.state == self.STATE_OPEN:
                 data: bytes = self.data
                 self.data = b""
@@ -181,8 +187,28 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
             self.processHandshake()
         # else: onOpen takes what came with the handshake
 
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        self._receive(payload if isBinary else payload.decode())
+    def onMessageBegin(self, isBinary: bool) -> None:
+        super().onMessageBegin(isBinary)
+        self.message_data = bytearray()  # autobahn's list of pieces costs 50 bytes a piece, however small
+
+    def onMessageFrameData(self, payload: bytes) -> None:
+        if not self.failedByMe:
+            self.message_data += payload
+
+    def onMessageFrameEnd(self) -> None:
+        """Nothing is to be done: autobahn would add up the frame's pieces now."""
+
+    def onMessageEnd(self) -> None:
+        data, self.message_data = self.message_data, bytearray()
+        if not self.failedByMe:
+            self._receive(bytes(data) if self.message_is_binary else data.decode())
+
+    def onPing(self, payload: bytes) -> None:
+        """Answered at once; to a client that does not read, only the latest, later (RFC 6455, section 5.5.3)."""
+        if self.clogged:
+            self._pong = payload
+        else:
+            self.sendPong(payload)
 
     def _receive(self, content: str | bytes) -> None:
         if self.state == self.STATE_OPEN and self.inbox is not None:
@@ -190,8 +216,8 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
             self.inbox.put_nowait({"type": "websocket.receive", kind: content})
 
     def on_room(self) -> None:
-        """The application has caught up: read on."""
-        if self.state in (self.STATE_OPEN, self.STATE_CLOSING):
+        """The application has caught up, or the loop has turned: read on."""
+        if self.state == self.STATE_CLOSING or (self.state == self.STATE_OPEN and not self._may_not_read()):
             self.heard_at = monotonic()  # it was not the client that was silent
             self.transport.resumeProducing()
             data, self._unread = self._unread, b""
@@ -236,6 +262,11 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
             transport.write(data)
         self.waiting = _held_by(transport)
 
+    @property
+    def gone(self) -> bool:
+        """Nobody is there any more; the application may not have read as far."""
+        return bool(self.state == self.STATE_CLOSED)
+
     async def drained(self) -> None:
         """Return when the client has taken most of what was written."""
         self.flush()
@@ -253,6 +284,9 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
         if self._room:
             self._room.set_result(None)
             self._room = None
+        if self._pong is not None:
+            pong, self._pong = self._pong, None
+            self.sendPong(pong)
 
     stopProducing = resumeProducing
 

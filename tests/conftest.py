@@ -14,9 +14,9 @@ import pytest
 
 pytest.register_assert_rewrite("tests.helpers")
 
-from tests.cluster import make_template as make_cluster_template  # noqa: E402
+from benchmarks.cluster import make_template as make_cluster_template  # noqa: E402
+from benchmarks.services import Postgres, Redis  # noqa: E402
 from tests.helpers import TRACEBACK, Server, make_template  # noqa: E402
-from tests.services import Postgres, Redis  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

@@ -1,22 +1,13 @@
-"""A real server in a process of its own, and the clients that talk to it.
+"""The clients that talk to a real server in a process of its own.
 
 Nothing here imports the application: what a test learns, it learns from outside, over sockets, HTTP and the database.
 """
 
 import asyncio
 import json
-import os
-import signal
-import socket
-import sqlite3
-import subprocess
-import sys
-import textwrap
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,168 +16,18 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket
 from websockets.exceptions import ConnectionClosed
 
-PROJECT = Path(__file__).resolve().parent.parent
+# Servers are started where the benchmarks start them too; tests find them here.
+from benchmarks.processes import PATIENCE as PATIENCE
+from benchmarks.processes import PROJECT as PROJECT
+from benchmarks.processes import Server as Server
+from benchmarks.processes import environment as environment
+from benchmarks.processes import free_port as free_port
+from benchmarks.processes import make_template as make_template
+from benchmarks.processes import run as run
+
 TRACEBACK = "Traceback (most recent call last)"
-PATIENCE = 10.0  # seconds that anything may take on a busy machine before a test fails
-STOPPING = 15.0  # seconds a server gets to leave on SIGTERM before it is killed
 
 Frame = dict[str, Any]
-
-
-# Servers --------------------------------------------------------------------------------------------------------
-
-
-def environment(database: Path, **settings: object) -> dict[str, str]:
-    """All that a server's process is told. What the developer's shell has set is not handed on."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    told = {
-        "DEBUG": 1,
-        "SECRET_KEY": "of-the-tests-alone",
-        "DATABASE_URL": f"sqlite:///{database}",  # with the path's own slash: four
-        "REALTIME_DEMOS": 1,
-        "SERVER_LEASE": 2,
-        "GUESTS_PER_ADDRESS": 100_000,
-        "PYTHONUNBUFFERED": 1,
-        "PYTHONFAULTHANDLER": 1,
-    }
-    return kept | {name: str(value) for name, value in (told | settings).items()}
-
-
-def run(arguments: list[str], environment: dict[str, str], cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=environment, text=True, capture_output=True, timeout=120, check=False
-    )
-
-
-def copy_database(source: Path, target: Path) -> None:
-    """All of `source`, what still stands in its write-ahead log included."""
-    reading, writing = sqlite3.connect(source), sqlite3.connect(target)
-    try:
-        reading.backup(writing)
-    finally:
-        writing.close()
-        reading.close()
-
-
-def make_template(folder: Path) -> Path:
-    """A migrated database with the demo rooms, for servers to start from."""
-    template = folder / "template.sqlite3"
-    for command in (["migrate", "--verbosity", "0"], ["welcome"]):
-        done = run(["manage.py", *command], environment(template))
-        assert done.returncode == 0, f"manage.py {command[0]}:\n{done.stdout}{done.stderr}"
-    return template
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Server:
-    """The application on a port of its own, with its own database (or another server's, to share it)."""
-
-    def __init__(self, folder: Path, template: Path | None = None, database: Path | None = None, **settings: object):
-        self.folder = folder
-        self.database = database or folder / "db.sqlite3"
-        if template and not database:
-            copy_database(template, self.database)
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.environment = environment(self.database, **settings)
-        self.log_file = folder / "server.log"
-        self.options: tuple[str, ...] = ()  # of `serve`
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def command(self) -> list[str]:
-        return [sys.executable, "manage.py", "serve", "-b", "127.0.0.1", "-p", str(self.port), *self.options]
-
-    def start(self) -> Self:
-        assert not self.running(), "already running"
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command(), cwd=PROJECT, env=self.environment, stdout=log, stderr=subprocess.STDOUT
-            )
-        deadline = time.monotonic() + 30
-        while not self.answers():
-            assert self.running(), f"the server ended with {self.process.returncode}:\n{self.log()}"
-            assert time.monotonic() < deadline, f"the server did not answer:\n{self.log()}"
-            time.sleep(0.05)
-        return self
-
-    def running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        assert self.process, "never started"
-        return self.process.pid
-
-    def answers(self) -> bool:
-        """Whether HTTP is served; any status will do."""
-        try:
-            httpx.get(f"{self.url}/healthz", timeout=5, trust_env=False)
-        except httpx.TransportError:
-            return False
-        return True
-
-    def stop(self) -> int:
-        """SIGTERM, and what the process left with; a server that does not leave is killed."""
-        assert self.process, "never started"
-        if self.running():
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(STOPPING)
-            except subprocess.TimeoutExpired:
-                self.kill()
-        return self.process.wait()
-
-    def kill(self) -> None:
-        """SIGKILL: no handler runs, nothing is flushed."""
-        assert self.process, "never started"
-        self.process.kill()
-        self.process.wait()
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self.process, "never started"
-        self.process.send_signal(number)
-
-    def wait(self) -> int:
-        """What the process leaves with, soon and by itself."""
-        assert self.process, "never started"
-        return self.process.wait(PATIENCE)
-
-    def freeze(self) -> None:
-        """SIGSTOP: nothing is closed, nothing answers."""
-        self.signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self.signal(signal.SIGCONT)
-
-    def restart(self) -> None:
-        """Another process on the same port and database."""
-        if self.running():
-            self.stop()
-        self.start()
-
-    def log(self) -> str:
-        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
-
-    def ws(self, path: str) -> str:
-        return f"ws://127.0.0.1:{self.port}/{path.lstrip('/')}"
-
-    def manage(self, *arguments: str) -> str:
-        """What a management command prints, run on this server's database."""
-        done = run(["manage.py", *arguments], self.environment)
-        assert done.returncode == 0, f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}"
-        return done.stdout
-
-    def python(self, code: str) -> Any:
-        """Runs `code` with Django set up, on this server's database, in another process; what it prints, as JSON."""
-        prelude = "import os, json, django\nos.environ['DJANGO_SETTINGS_MODULE'] = 'realtime_project.settings'\n"
-        done = run(["-c", f"{prelude}django.setup()\n{textwrap.dedent(code)}"], self.environment)
-        assert done.returncode == 0, f"ended with {done.returncode}:\n{done.stderr}"
-        return json.loads(done.stdout) if done.stdout.strip() else None
 
 
 # WebSockets -----------------------------------------------------------------------------------------------------

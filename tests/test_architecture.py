@@ -18,8 +18,8 @@ APPS = ("chat", "actors", "admin_panel")
 HOUSE = (FOUNDATION, *APPS)
 TOP_LEVEL = (*HOUSE, "tests", "benchmarks")
 PURE = {
-    FOUNDATION: ("hub", "feeds", "frames"),
-    "actors": ("rules", "messages", "effects"),
+    FOUNDATION: ("hub", "feeds", "frames", "publishing"),
+    "actors": ("rules", "messages", "effects", "machine", "testing"),
 }
 FRAMEWORKS = ("django", "channels")
 LAYER_METHODS = ("group_send", "group_add", "group_discard", "new_channel")
@@ -204,7 +204,7 @@ def test_nowhere(rule: Rule) -> None:
 
 
 def test_the_house_is_really_read() -> None:
-    assert {f"{FOUNDATION}.hub", "chat.consumers"} <= import_graph(PROJECT, *HOUSE).keys()
+    assert {f"{FOUNDATION}.hub", "chat.consumers", "actors.models"} <= import_graph(PROJECT, *HOUSE).keys()
     assert f"{FOUNDATION}.feeds" in import_graph(PROJECT, *HOUSE)[f"{FOUNDATION}.hub"]
 
 

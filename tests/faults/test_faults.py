@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Cluster
+from benchmarks.cluster import Cluster
+from benchmarks.services import Postgres, Redis
 from tests.faults.checker import check, read_log
 from tests.faults.clients import Poster, Reader
 from tests.helpers import Server, guest
-from tests.services import Postgres, Redis
 
 DEAF = 10.0  # seconds after the last fault within which every socket has to hear again
 

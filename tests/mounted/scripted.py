@@ -10,7 +10,7 @@ from collections import defaultdict
 from typing import Any
 from urllib.parse import unquote
 
-from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer, WebsocketConsumer
 
 from realtime_project.consumers import Consumer
 
@@ -75,6 +75,43 @@ class FailingConsumer(Consumer):
 
     async def disconnect(self, code: int) -> None:
         diaries[self.scope["url_route"]["kwargs"]["name"]] += [{"type": "disconnect", "code": code}, ENDED]
+
+
+def left(consumer: Any, code: int) -> None:
+    diaries[consumer.scope["url_route"]["kwargs"]["name"]] += [{"type": "disconnect", "code": code}, ENDED]
+
+
+class FailingJsonConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+    """The same by Channels alone, which forgets disconnect when a handler raises. `null` is no failure."""
+
+    async def receive_json(self, content: Any, **_: Any) -> None:
+        if content == "by the layer":
+            await self.channel_layer.send(self.channel_name, {"type": "fail"})
+        elif content is not None:
+            await self.fail(content)
+
+    async def fail(self, event: Any) -> None:
+        raise RuntimeError("a secret of the consumer")
+
+    async def disconnect(self, code: int) -> None:
+        left(self, code)
+
+
+class FailingTwiceConsumer(FailingJsonConsumer):
+    async def disconnect(self, code: int) -> None:
+        left(self, code)
+        raise RuntimeError("a secret of its disconnect")
+
+
+class FailingSyncConsumer(WebsocketConsumer):  # type: ignore[misc]
+    """On a thread."""
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if text_data != "null":
+            raise RuntimeError("a secret of the consumer")
+
+    def disconnect(self, code: int) -> None:
+        left(self, code)
 
 
 class SmallConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]

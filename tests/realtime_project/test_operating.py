@@ -14,12 +14,12 @@ from django.core.management import call_command
 from django.db import transaction
 from django.db.models.functions import Now
 
+from benchmarks.cluster import Cluster
+from benchmarks.services import Postgres, Redis
 from realtime_project import history
 from realtime_project.checks import several_servers
 from realtime_project.models import Epoch, TopicEvent
-from tests.cluster import Cluster
 from tests.helpers import ChatClient, Server, guest
-from tests.services import Postgres, Redis
 
 
 def test_production_is_warned_of_what_serves_one_process_alone(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Cluster
+from benchmarks.cluster import Cluster
+from benchmarks.services import Postgres, Redis
 from tests.helpers import ChatClient, Server, connect, guest, unique
-from tests.services import Postgres, Redis
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -166,6 +167,26 @@ async def test_an_extension_that_nobody_knows_is_not_agreed_to(echo: Everywhere)
         assert "sec-websocket-extensions" not in answer.headers
 
 
+@pytest.mark.parametrize("size", [5, 100_000])
+async def test_what_a_hasty_client_sends_with_its_handshake_is_not_lost(echo: Everywhere, size: int) -> None:
+    """It must wait for the answer, RFC 6455 section 4.1; but TCP does not tell a server whether it did."""
+    for target in echo.targets.values():
+        async with wire(target.port) as connection:
+            await connection.send(target.handshake() + frames.binary(b"x" * size))
+            assert (await connection.response()).status == 101
+            assert await connection.receive() == Message(Opcode.BINARY, b"x" * size)
+            await connection.bye()
+
+
+@pytest.mark.parametrize("body", [{"content_length": "10"}, {"transfer_encoding": "chunked"}], ids=str)
+async def test_a_handshake_with_a_body_is_refused(echo: Everywhere, body: dict[str, str]) -> None:
+    """Where it would end and the frames begin, two readers of the same bytes might not agree."""
+    for target in echo.targets.values():
+        async with wire(target.port) as connection:
+            await connection.send(target.handshake(**body) + b"a" * 10 + frames.text("in"))
+            assert (await connection.reader.read()).startswith(b"HTTP/1.1 400 ")
+
+
 # Segments and time ----------------------------------------------------------------------------------------------
 
 
@@ -217,6 +238,25 @@ async def test_a_handshake_that_crawls_is_cut_although_it_goes_on(hasty: Server)
         await cut_off(connection)
         crawling.cancel()
         await asyncio.wait([crawling])
+        assert time.monotonic() - started < HASTE + PATIENT
+
+
+async def test_a_body_may_come_slowly_but_not_crawl(hasty: Server) -> None:
+    request = b"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000\r\n\r\n"
+    async with wire(hasty.port) as connection:
+        await connection.send(request)
+        for _ in range(10):
+            await asyncio.sleep(HASTE * 0.25)
+            await connection.send(b"x" * 1_000)
+        assert (await connection.response()).status == 403  # it had no token
+    async with wire(hasty.port) as connection:
+        started = time.monotonic()
+        await connection.send(request)
+        with suppress(ConnectionError):
+            for _ in range(100):
+                await asyncio.sleep(0.1)
+                await connection.send(b"x")
+        await cut_off(connection)
         assert time.monotonic() - started < HASTE + PATIENT
 
 

@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Redis servers of the tests' own: on free ports, in folders of their own, ended by their pid."""
+"""Real PostgreSQL and Redis servers of our own: on free ports, in folders of their own, ended by their pid."""
 
 import os
 import pwd
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.helpers import free_port
+from .processes import free_port
 
 STARTING = 20.0  # seconds
 

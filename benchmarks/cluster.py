@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.helpers import Server, environment, run
-from tests.services import Postgres, Redis
+from .processes import Server, environment, run
+from .services import Postgres, Redis
 
 TEMPLATE = "harbour_template"
 
