@@ -10,13 +10,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from benchmarks.cluster import Cluster
+from benchmarks.services import Postgres, Redis
 from chat import presence, protocol
 from chat.models import Membership, Room, User
 from realtime_project.models import Connection
 from realtime_project.models import Server as ServerRow
-from tests.cluster import Cluster
 from tests.helpers import PATIENCE, ChatClient, Frame, Server, cookies, create_room, guest, unique
-from tests.services import Postgres, Redis
 
 SOON = 8.0  # seconds: a beat of the registry and the pace of a busy machine
 

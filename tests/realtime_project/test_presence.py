@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from channels_redis.pubsub import RedisPubSubChannelLayer
+from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import-untyped]
 
+from benchmarks.cluster import Cluster
+from benchmarks.services import Postgres, Redis
 from realtime_project.feeds import group_of
-from tests.cluster import Cluster
 from tests.helpers import Server, connect, guest, unique
-from tests.services import Postgres, Redis
 
 SOON = 8.0  # seconds: a lease, a beat and the pace of a busy machine
 
