@@ -24,7 +24,7 @@ def for_one_connection(app: App) -> App:
     A function around `SomeConsumer.as_asgi()` stays in the way, even one that has borrowed its attributes.
     """
     consumer_class: Any = getattr(app, "consumer_class", None)
-    if consumer_class is None or getattr(app, "__wrapped__", None) is not consumer_class:
+    if consumer_class is None or consumer_class != getattr(app, "__wrapped__", None):
         return app
     consumer: Any = consumer_class(**app.consumer_initkwargs)  # type: ignore[attr-defined]
     handler = getattr(consumer, HANDLER, None)
