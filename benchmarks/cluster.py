@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .processes import Server, environment, run
-from .services import Postgres, Redis
-
-TEMPLATE = "harbour_template"
+from .services import TEMPLATE, Postgres, Redis
 
 
 def make_template(postgres: Postgres) -> None:
@@ -26,14 +24,14 @@ class Cluster:
     def __init__(
         self, folder: Path, postgres: Postgres, redis: Sequence[Redis], name: str, count: int, **settings: Any
     ):
-        postgres.sql(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        url = postgres.copy(name)
         self.postgres, self.redis = postgres, redis
         self.servers = []
         for number in range(count):
             mine = folder / f"{name}-{number}"
             shutil.rmtree(mine, ignore_errors=True)
             mine.mkdir(parents=True)
-            shared = {"DATABASE_URL": postgres.url(name), "REDIS_URL": ",".join(each.url for each in redis)}
+            shared = {"DATABASE_URL": url, "REDIS_URL": ",".join(each.url for each in redis)}
             self.servers.append(Server(mine, **(shared | settings)))
 
     def start(self) -> None:

@@ -5,6 +5,7 @@ They only carry: topics deliver, rooms.py and edits.py write, protocol.py speaks
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from realtime_project.topics import PublishError, Topic, hub
 
 from . import edits, protocol, rooms
 from .models import Room, room_topic
+from .presence import Watch, presence
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ UNACKNOWLEDGED = 256  # writes of one connection that wait for their commit befo
 SUBSCRIPTIONS = 200  # rooms of one connection
 PATIENCE = 5.0  # seconds a subscription waits for the database
 BUCKETS = 1_000  # people whose buckets are kept before the full ones are thrown out
+GLANCE = 1.0  # seconds between two looks at whether a client that must wait is still there
 TYPING = 1.0  # seconds between two typing notices of one connection
 REFUSED = 100, 10.0  # refusals for being too fast, in so many seconds, before the connection is closed
 LOGIN, TOO_FAST = 4401, 4429  # close codes
@@ -43,31 +46,44 @@ class TopicConsumer(Consumer):
 
     clients_subscribe_to: topics that a client receives; `?since=41` asks durable ones for what came after offset 41.
     clients_push_into: plain or durable topics that a client's messages go to; where there are none they are ignored.
+    rate, burst: messages a second that a client may push, and at once (as many as two seconds bring, if not given). One
+    that is faster is read no faster. Without a rate there is no limit.
+    What others publish to a connection's topic_in is treated like what its client sends.
     """
 
     mode = "topic"
 
-    def __init__(self, clients_subscribe_to: Sequence[Topic] = (), clients_push_into: Sequence[Topic] = ()) -> None:
+    def __init__(
+        self,
+        clients_subscribe_to: Sequence[Topic] = (),
+        clients_push_into: Sequence[Topic] = (),
+        rate: float = 0,
+        burst: float | None = None,
+    ) -> None:
         super().__init__()
+        self.bucket = Bucket(rate, max(1, 2 * rate) if burst is None else burst, time.monotonic)
         self.sources, self.targets = clients_subscribe_to, clients_push_into
         self.subscriptions: list[Subscription] = []
 
     @classmethod
     def as_asgi(cls, **arguments: Any) -> Any:
         """Checks its arguments at once: a mistake shows when the endpoint is declared."""
-        known = {"clients_subscribe_to", "clients_push_into"}
+        known = {"clients_subscribe_to", "clients_push_into", "rate", "burst"}
         if unknown := set(arguments) - known:
             raise TypeError(f"TopicConsumer has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}")
-        for name, topics in arguments.items():
+        given = {name: topics for name, topics in arguments.items() if name not in ("rate", "burst")}
+        for name, topics in given.items():
             if not isinstance(topics, list | tuple):
                 raise TypeError(f"{name} must be a list of topics, not {topics!r}")
             if wrong := [topic for topic in topics if not isinstance(topic, Topic)]:
                 raise TypeError(f"{name} must hold topics, not {wrong[0]!r}")
-        if not any(arguments.values()):
+        if not any(given.values()):
             raise TypeError("an endpoint needs topics: give clients_subscribe_to, clients_push_into or both")
+        _check_rate(arguments.get("rate"), arguments.get("burst"), given.get("clients_push_into"))
         return super().as_asgi(**arguments)
 
     async def connect(self) -> None:
+        self.receive_private()
         since = _since(self.scope["query_string"])
         for topic in self.sources:
             self.subscriptions.append(
@@ -81,12 +97,28 @@ class TopicConsumer(Consumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         content: Content = bytes_data if text_data is None else text_data  # type: ignore[assignment]
+        while self.targets and (seconds := self.bucket.take()) and not self.connection.gone:  # noqa: ASYNC110
+            await asyncio.sleep(min(seconds, GLANCE))
         for topic in self.targets:
             await self.push(topic, content)
 
     async def disconnect(self, code: int) -> None:
         for subscription in self.subscriptions:
             subscription.close()
+
+
+def _check_rate(rate: Any, burst: Any, pushed_into: Any) -> None:
+    for name, value, least in (("rate", rate, 0), ("burst", burst, 1)):
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{name} must be a number of messages, not {value!r}")
+        if not least <= value < math.inf:
+            raise ValueError(f"{name} must be a number from {least} on, not {value!r}")
+    if burst is not None and not rate:
+        raise TypeError("burst needs a rate: without one there is no limit")
+    if rate and not pushed_into:
+        raise TypeError("rate limits what clients push: give clients_push_into")
 
 
 def _since(query: bytes) -> int | None:
@@ -103,29 +135,41 @@ def _asked(query: bytes) -> dict[str, str]:
 
 
 class Seat(NamedTuple):
-    """A connection's place in a room: the room's log, and its fleeting news (typing, read)."""
+    """A connection's place in a room: the room's log, its fleeting news (typing, read), and who is online."""
 
     room: int
     log: Subscription
     live: Subscription
+    watch: Watch
+
+    def start(self) -> None:
+        self.log.start()
+        self.live.start()
+        self.watch.start()
 
     def close(self) -> None:
         self.log.close()
         self.live.close()
+        self.watch.close()
 
 
 class RoomReader:
-    """A person's end of a room's log: what comes goes to their connection, and nothing after their own removal."""
+    """A person's end of a room's log: what comes goes to their connection, and nothing after their own removal.
+
+    Who joins or leaves the room may be online: presence is told.
+    """
 
     def __init__(self, connection: Connection, user: int, end: Callable[[], None]) -> None:
         self.connection, self.user, self.end = connection, user, end
 
     def write(self, events: Sequence[Event]) -> None:
         for count, event in enumerate(events, 1):
-            if protocol.removes(event.content, self.user):
-                self.connection.write(events[:count])
-                self.end()
-                return
+            if change := protocol.membership(event.content):
+                presence().ask(change[1])
+                if change == ("removed", self.user):
+                    self.connection.write(events[:count])
+                    self.end()
+                    return
         self.connection.write(events)
 
     async def drain(self) -> None:
@@ -208,15 +252,14 @@ class ChatConsumer(Consumer):
         self.seats[slug] = seat
         log = seat.log
         self.connection.send_text(protocol.subscribed(command.id, slug, log.head, log.epoch, log.recovered))
-        log.start()
-        seat.live.start()
+        seat.start()
 
     async def _admit(self, command: protocol.Subscribe) -> Seat | None:
         """A seat in the room, or None where there is no such room for this person."""
         room, is_private = await database.run(_find_room, command.room, self.user.pk)
         if room is None:
             return None
-        seat = await self._take_seat(room, command)
+        seat = await self._take_seat(room, is_private, command)
         if is_private:
             # Asked again: a removal before now may have been delivered before the seat was taken; one from now on
             # comes after its cursor, and ends it.
@@ -234,7 +277,7 @@ class ChatConsumer(Consumer):
         if seat := self.seats.pop(slug, None):
             seat.close()
 
-    async def _take_seat(self, room: int, command: protocol.Subscribe) -> Seat:
+    async def _take_seat(self, room: int, is_private: bool, command: protocol.Subscribe) -> Seat:
         def reload(subscription: Subscription) -> None:
             self.connection.send_text(
                 protocol.subscribed(None, command.room, subscription.head, subscription.epoch, False)
@@ -249,7 +292,8 @@ class ChatConsumer(Consumer):
         except BaseException:
             log.close()
             raise
-        return Seat(room, log, live)
+        watch = presence().watch(room, command.room, is_private, self.user.pk, self.connection)
+        return Seat(room, log, live, watch)
 
     async def unsubscribe(self, command: protocol.Unsubscribe) -> None:
         if seat := self.seats.pop(command.room, None):

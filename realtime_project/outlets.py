@@ -29,6 +29,8 @@ Send = Callable[[Message], Awaitable[None]]
 class Outlet(Protocol):
     """What a connection writes to."""
 
+    gone: bool  # the client has left, as far as the server tells
+
     def write(self, run: Run) -> bool:
         """Send events, soon. Never waits; False where the reader was too slow and is closed with 1013."""
 
@@ -63,6 +65,10 @@ class Direct(Outlet):
     def write(self, run: Run) -> bool:
         return self._write(run.frames)
 
+    @property
+    def gone(self) -> bool:  # type: ignore[override]
+        return self.wire.gone
+
     async def drain(self) -> None:
         await self.wire.drained()
 
@@ -87,6 +93,8 @@ class Relayed(Outlet):
     Where the server makes a writer wait, a reader that lets WEBSOCKET_MAX_BUFFER wait is closed with 1013. Stock
     Daphne never does: it holds whatever a slow reader has not taken.
     """
+
+    gone = False  # no ASGI server says it but by a message
 
     def __init__(self, send: Send) -> None:
         self._send = send

@@ -3,10 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from . import views
 from .routing import pages
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("healthz", views.healthz),
+    path("readyz", views.readyz),
     path("", include("chat.urls")),
     *pages,  # last: a page may stand at a WebSocket's address
 ]

@@ -262,6 +262,11 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
             transport.write(data)
         self.waiting = _held_by(transport)
 
+    @property
+    def gone(self) -> bool:
+        """Nobody is there any more; the application may not have read as far."""
+        return bool(self.state == self.STATE_CLOSED)
+
     async def drained(self) -> None:
         """Return when the client has taken most of what was written."""
         self.flush()

@@ -13,7 +13,16 @@ from starlette.routing import WebSocketRoute
 
 from realtime_project.mounts import mount
 from realtime_project.topics import Publish, Topic
-from tests.mounted.scripted import FailingConsumer, SmallConsumer, diary, scripted
+from tests.mounted.scripted import (
+    FailingConsumer,
+    FailingJsonConsumer,
+    FailingSyncConsumer,
+    FailingTwiceConsumer,
+    PrivateConsumer,
+    SmallConsumer,
+    diary,
+    scripted,
+)
 
 logger = logging.getLogger(__name__)
 fastapi = FastAPI()
@@ -135,6 +144,7 @@ def topic_routes() -> list[Any]:
 
     one, two = Topic("mounted.one"), Topic("mounted.two")
     log = Topic("mounted.log", history=True)
+    rated = Topic("mounted.rated")
     return [
         path("ws/ops/", TopicConsumer.as_asgi(clients_subscribe_to=[to_clients], clients_push_into=[from_clients])),
         path("ws/push/", TopicConsumer.as_asgi(clients_push_into=[one])),
@@ -143,6 +153,8 @@ def topic_routes() -> list[Any]:
         path("ws/two/", TopicConsumer.as_asgi(clients_subscribe_to=[two])),
         path("ws/both/", TopicConsumer.as_asgi(clients_subscribe_to=[one, two], clients_push_into=[one, two])),
         path("ws/log/", TopicConsumer.as_asgi(clients_subscribe_to=[log], clients_push_into=[log])),
+        path("ws/rated/", TopicConsumer.as_asgi(clients_push_into=[rated], rate=2, burst=10)),
+        path("ws/rated/heard/", TopicConsumer.as_asgi(clients_subscribe_to=[rated])),
         path("ws/unicode/", TopicConsumer.as_asgi(clients_subscribe_to=[UNICODE], clients_push_into=[UNICODE])),
     ]
 
@@ -164,6 +176,10 @@ urlpatterns = [
     path("ws/scripted/<name>/", scripted),  # type: ignore[arg-type]
     path("ws/diary/<name>/", diary),  # type: ignore[arg-type]
     path("ws/failing/<name>/", FailingConsumer.as_asgi()),
+    path("ws/failing/json/<name>/", FailingJsonConsumer.as_asgi()),
+    path("ws/failing/twice/<name>/", FailingTwiceConsumer.as_asgi()),
+    path("ws/failing/sync/<name>/", FailingSyncConsumer.as_asgi()),
     path("ws/small/", SmallConsumer.as_asgi()),
+    path("ws/private/", PrivateConsumer.as_asgi()),
     *topic_routes(),
 ]

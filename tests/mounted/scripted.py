@@ -10,9 +10,10 @@ from collections import defaultdict
 from typing import Any
 from urllib.parse import unquote
 
-from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer, WebsocketConsumer
 
 from realtime_project.consumers import Consumer
+from realtime_project.topics import Topic
 
 ENDED = {"type": "ended"}
 
@@ -77,6 +78,43 @@ class FailingConsumer(Consumer):
         diaries[self.scope["url_route"]["kwargs"]["name"]] += [{"type": "disconnect", "code": code}, ENDED]
 
 
+def left(consumer: Any, code: int) -> None:
+    diaries[consumer.scope["url_route"]["kwargs"]["name"]] += [{"type": "disconnect", "code": code}, ENDED]
+
+
+class FailingJsonConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+    """The same by Channels alone, which forgets disconnect when a handler raises. `null` is no failure."""
+
+    async def receive_json(self, content: Any, **_: Any) -> None:
+        if content == "by the layer":
+            await self.channel_layer.send(self.channel_name, {"type": "fail"})
+        elif content is not None:
+            await self.fail(content)
+
+    async def fail(self, event: Any) -> None:
+        raise RuntimeError("a secret of the consumer")
+
+    async def disconnect(self, code: int) -> None:
+        left(self, code)
+
+
+class FailingTwiceConsumer(FailingJsonConsumer):
+    async def disconnect(self, code: int) -> None:
+        left(self, code)
+        raise RuntimeError("a secret of its disconnect")
+
+
+class FailingSyncConsumer(WebsocketConsumer):  # type: ignore[misc]
+    """On a thread."""
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if text_data != "null":
+            raise RuntimeError("a secret of the consumer")
+
+    def disconnect(self, code: int) -> None:
+        left(self, code)
+
+
 class SmallConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """An echo with a limit of its own."""
 
@@ -84,3 +122,27 @@ class SmallConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         await self.send(text_data=text_data, bytes_data=bytes_data)
+
+
+class PrivateConsumer(Consumer):
+    """Tells its client the names of its private topics, then what it handles; publishes where it is asked to."""
+
+    async def connect(self) -> None:
+        self.receive_private()
+        await self.accept()
+        await self.send(json.dumps({"out": self.connection.topic_out.name, "in": self.connection.topic_in.name}))
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if text_data is None:
+            await self.send(bytes_data=b"handled " + (bytes_data or b""))
+        elif text_data == "fail":
+            raise RuntimeError("asked to fail")
+        elif text_data.startswith("{"):
+            asked = json.loads(text_data)
+            topic = Topic(asked["topic"])
+            if asked["how"] == "async":
+                await topic.publish(asked["content"])
+            else:
+                await asyncio.to_thread(topic.publish_sync, asked["content"].encode())
+        else:
+            await self.send(text_data=f"handled {text_data}")

@@ -204,12 +204,41 @@ def test_z16_only_to_a_topic_can_be_published(target: Any) -> None:
         ({"clients_subscribe_to": ["news"]}, "must hold topics, not 'news'"),
         ({"clients_subscribe_to": []}, "an endpoint needs topics"),
         ({}, "an endpoint needs topics"),
-        ({"clients_subscribe": [Topic("a")]}, "has no clients_subscribe; it has clients_push_into"),
+        ({"clients_subscribe": [Topic("a")]}, "has no clients_subscribe; it has burst, clients_push_into"),
+        ({"clients_push_into": [Topic("a")], "rate": "10"}, "rate must be a number of messages, not '10'"),
+        ({"clients_push_into": [Topic("a")], "rate": True}, "rate must be a number of messages, not True"),
+        ({"clients_push_into": [Topic("a")], "rate": -1}, "rate must be a number from 0 on, not -1"),
+        ({"clients_push_into": [Topic("a")], "rate": float("inf")}, "rate must be a number from 0 on, not inf"),
+        ({"clients_push_into": [Topic("a")], "rate": 1, "burst": 0.5}, "burst must be a number from 1 on, not 0.5"),
+        ({"clients_push_into": [Topic("a")], "burst": 5}, "burst needs a rate"),
+        ({"clients_subscribe_to": [Topic("a")], "rate": 1}, "rate limits what clients push"),
     ],
 )
 def test_z40_a_wrong_endpoint_fails_when_it_is_built(arguments: dict[str, Any], mistake: str) -> None:
-    with pytest.raises(TypeError, match=mistake):
+    with pytest.raises((TypeError, ValueError), match=mistake):
         TopicConsumer.as_asgi(**arguments)
+
+
+async def test_a_client_that_pushes_too_fast_is_made_to_wait_and_loses_nothing(mounted: Server) -> None:
+    """ws/rated/ takes 10 messages at once and 2 a second."""
+    texts = [unique(str(number)) for number in range(13)]
+    async with connect(mounted.ws("ws/rated/heard/")) as reader, connect(mounted.ws("ws/rated/")) as sender:
+        for text in texts:
+            await sender.send(text)
+        assert await receive(reader, 10) == texts[:10]
+        began = time.monotonic()
+        assert await receive(reader, 3) == texts[10:]
+        assert time.monotonic() - began > 1
+
+
+async def test_what_a_hasty_client_had_sent_before_it_left_is_not_lost(mounted: Server) -> None:
+    """Nor does it take as long as the rate would have it: the server would not wait."""
+    texts = [unique(str(number)) for number in range(70)]
+    async with connect(mounted.ws("ws/rated/heard/")) as reader:
+        async with connect(mounted.ws("ws/rated/"), close_timeout=0.1) as sender:
+            for text in texts:
+                await sender.send(text)
+        assert await receive(reader, 70) == texts
 
 
 @pytest.mark.logs_errors

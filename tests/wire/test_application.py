@@ -313,6 +313,33 @@ async def test_h43_a_failing_handler_does_not_skip_disconnect(application: Serve
     assert await play.diary() == [{"type": "disconnect", "code": FAILED}]
 
 
+@pytest.mark.logs_errors
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("json", '"fail"'), ("json", "no JSON"), ("json", '"by the layer"'), ("sync", '"fail"'), ("twice", '"fail"')],
+)
+async def test_h43_a_consumer_by_channels_alone_is_disconnected_once(
+    application: Server, kind: str, message: str
+) -> None:
+    play = Play(application)
+    target = Target(application.port, f"/ws/failing/{kind}/{play.name}/")
+    async with bystander(application), target.open() as connection:
+        await connection.send(frames.text("null") + frames.text(message))
+        closing = await closed(connection)
+    assert (closing.code, "secret" in closing.reason) == (FAILED, False)
+    assert await play.diary() == [{"type": "disconnect", "code": FAILED}]
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("kind", ["json", "sync", "twice"])
+async def test_h43_a_consumer_that_has_been_disconnected_is_not_again(application: Server, kind: str) -> None:
+    play = Play(application)
+    async with Target(application.port, f"/ws/failing/{kind}/{play.name}/").open() as connection:
+        await connection.send(frames.text("null"))
+        await connection.bye()
+    assert await play.diary() == [{"type": "disconnect", "code": 1000}]
+
+
 # Codes and reasons ----------------------------------------------------------------------------------------------
 
 
