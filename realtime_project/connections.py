@@ -53,6 +53,7 @@ class Connection:
         self.accepted = self.closed = self._closing = False
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
         self._outlet = outlet_of(scope, send)
+        self._write = self._outlet.write
 
     # what the hub asks ----------------------------------------------------------------------------------------
     def write(self, events: Sequence[Event]) -> None:
@@ -60,7 +61,7 @@ class Connection:
         if self.closed:
             return
         run = events if type(events) is Run else Run(events)
-        if self._outlet.write(run):
+        if self._write(run):
             self.messages_out += len(run)
             self.bytes_out += run.size
         else:

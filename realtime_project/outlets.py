@@ -60,10 +60,7 @@ class Direct(Outlet):
 
     def __init__(self, wire: Wire, send: Send) -> None:
         self.wire, self._send = wire, send
-        self._write = wire.write
-
-    def write(self, run: Run) -> bool:
-        return self._write(run.frames)
+        self.write = wire.lane.write  # type: ignore[method-assign]
 
     @property
     def gone(self) -> bool:  # type: ignore[override]
