@@ -382,6 +382,18 @@ class Actor:
                 self._ringing.add(name)
 
 
+def close(id: str, code: int = DONE, reason: str = "") -> bool:
+    """Close the client of the actor with this connection's id: its last message follows, then it has stopped.
+
+    False where this process has no such actor (any more). For other servers there is control.close.
+    """
+    actor = actors.get(id)
+    if actor is None or actor.connection is None:
+        return False
+    actor.connection.close_soon(code, reason)
+    return True
+
+
 def shift() -> float:
     """What has to be added to the running loop's clock to make it seconds since 1970."""
     return time.time() - asyncio.get_running_loop().time()
