@@ -373,9 +373,7 @@ async def test_a_thousand_come_and_go_and_leave_nothing(start_server) -> None:
     before = await left()
     for _ in range(20):
         await asyncio.gather(*(visit("ws/acted/", "louder", "later", "call") for _ in range(25)))
-        await asyncio.gather(
-            *(visit("ws/acted/kept/", "add", '{"type":"Alarm","seconds":0,"word":"x"}') for _ in range(25))
-        )
+        await asyncio.gather(*(visit("ws/acted/kept/", "add", alarm) for _ in range(25)))
     deadline = asyncio.get_running_loop().time() + 15
     while (after := await left()) != before:
         assert asyncio.get_running_loop().time() < deadline, (before, after)

@@ -125,6 +125,14 @@ class Client:
         self.closed = self.closed or code
 
 
+async def written(claim: sessions.Claim) -> sessions.Opened:
+    return await commits().write(sessions.open_all, claim)
+
+
+async def stopped(actor: Actor) -> None:
+    actor.stop()
+
+
 class Expected:
     """What the model knows of a session."""
 
@@ -162,11 +170,14 @@ class Actors(RuleBasedStateMachine):
         return self.loop.run_until_complete(asyncio.wait_for(work, None))
 
     def teardown(self) -> None:
-        for session in self.sessions:
-            if life := getattr(session, "life", None):
-                life.actor.stop()
-        self.run(asyncio.sleep(0))
-        self.run(commits().finish())
+        async def end() -> None:
+            for session in self.sessions:
+                if life := getattr(session, "life", None):
+                    life.actor.stop()
+            await asyncio.sleep(0)
+            await commits().finish()
+
+        self.run(end())
         Commits.here = None
         self.loop.close()
         asyncio.set_event_loop(None)
@@ -180,7 +191,7 @@ class Actors(RuleBasedStateMachine):
         claim = sessions.Claim(
             client.id, "server", client.endpoint, None, token, sessions.new_token(), 1, codec.encode(first, own)
         )
-        opened = self.run(commits().write(sessions.open_all, claim))
+        opened = self.run(written(claim))
         state, timers = first, None
         if opened.is_resumed:
             state = codec.decode(opened.state, opened.version, own)
@@ -210,7 +221,7 @@ class Actors(RuleBasedStateMachine):
         actor, client, opened = self.come(session.token)
         if session.over:
             assert not opened.is_resumed
-            actor.stop()
+            self.run(stopped(actor))
             ActorSession.objects.filter(pk=opened.session.id).delete()
             return multiple()
         assert opened.is_resumed
