@@ -3,10 +3,12 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from . import views
 from .routing import pages
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("demos/", views.demos, name="demos"),
     path("", include("chat.urls")),
     *pages,  # last: a page may stand at a WebSocket's address
 ]
