@@ -47,6 +47,7 @@ class TopicConsumer(Consumer):
     clients_push_into: plain or durable topics that a client's messages go to; where there are none they are ignored.
     rate, burst: messages a second that a client may push, and at once (as many as two seconds bring, if not given). One
     that is faster is read no faster. Without a rate there is no limit.
+    What others publish to a connection's topic_in is treated like what its client sends.
     """
 
     mode = "topic"
@@ -81,6 +82,7 @@ class TopicConsumer(Consumer):
         return super().as_asgi(**arguments)
 
     async def connect(self) -> None:
+        self.receive_private()
         since = _since(self.scope["query_string"])
         for topic in self.sources:
             self.subscriptions.append(

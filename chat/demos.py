@@ -32,6 +32,7 @@ class RoomConsumer(Consumer):
 
     async def connect(self) -> None:
         name = self.scope["url_route"]["kwargs"].get("room", "default")[:ROOM]
+        self.receive_private()
         self.room = Topic(f"demo.room:{name}")
         self.subscription = await hub().subscribe(self.room.name, self.connection)
         await self.accept()

@@ -12,3 +12,4 @@ class RealtimeProjectConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("realtime_project.checks")
+        import_module("realtime_project.sessions").watch_users()

@@ -11,15 +11,15 @@ http = get_asgi_application()  # sets Django up: what follows may import models
 
 from .identity import Identity  # noqa: E402
 from .origins import Origins  # noqa: E402
-from .registry import Registered  # noqa: E402
 from .routing import endpoints, urlpatterns  # noqa: E402
+from .serving import Served  # noqa: E402
 
 # What was loaded stays: the cyclic collector need not look at it again. Nor at the rest every 700 allocations: a
 # fan-out makes thousands that reference counting frees at once, and collections took a fifth of its time.
 gc.freeze()
 gc.set_threshold(50_000, 20, 100)
 
-application = Registered(  # the first request enters this process in the registry
+application = Served(  # the first request begins registry, hub and orders, where the server has not
     ProtocolTypeRouter(
         {
             "http": http,

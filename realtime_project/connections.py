@@ -10,18 +10,20 @@ import ipaddress
 import itertools
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 
+from . import private
 from .cleanup import App, for_one_connection, leave
-from .feeds import Event, Run, size_of
+from .feeds import Content, Event, Run, size_of
 from .outlets import Send, outlet_of
 from .registry import registry
 from .revocation import proof_of
+from .topics import Topic, topic_in, topic_out
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,9 @@ _numbers = itertools.count()
 
 class Connection:
     """One WebSocket, as the rest of the house sees it: who it is, and how to write to it."""
+
+    server_id = private.SERVER
+    _receiver: Callable[[Content], None] | None = None
 
     def __init__(self, scope: dict[str, Any], send: Send, endpoint: str, mode: str) -> None:
         headers = scope["headers"]
@@ -80,6 +85,30 @@ class Connection:
         """Whether the client has gone, as far as the server says so before the application has heard of it."""
         return self._outlet.gone
 
+    # private topics -------------------------------------------------------------------------------------------
+    @property
+    def topic_out(self) -> Topic:
+        """What is published to it reaches this client and nobody else, from its acceptance to its close."""
+        return topic_out(self)
+
+    @property
+    def topic_in(self) -> Topic:
+        """What is published to it reaches the receiver that on_private() has set."""
+        return topic_in(self)
+
+    def on_private(self, receiver: Callable[[Content], None]) -> None:
+        """Hand what comes through topic_in to `receiver`, which must not wait. Without one it is dropped."""
+        self._receiver = receiver
+
+    def take(self, contents: Sequence[Content]) -> None:
+        """What came through topic_in."""
+        if self._receiver is None:
+            logger.debug("connection %s takes no messages of others", self.id)
+        elif not self.closed:
+            for content in contents:
+                self._receiver(content)
+
+    # ----------------------------------------------------------------------------------------------------------
     def limit_to(self, size: int) -> None:
         """The endpoint takes no larger messages, in bytes. Our server then does not even read them."""
         self._outlet.limit_to(size)
@@ -102,6 +131,7 @@ class Connection:
             self.accepted = True
             self.subprotocol = message.get("subprotocol")
             registry.opened(self)
+            private.clients[self.id] = self
         elif kind == "websocket.close":
             if self.closed:
                 return
@@ -170,6 +200,7 @@ def door(app: App, endpoint: str) -> App:
         finally:
             connection.closed = True
             registry.closed(connection)
+            private.clients.pop(connection.id, None)
 
     enter.endpoint, enter.mode = endpoint, mode  # type: ignore[attr-defined]
     return enter

@@ -4,6 +4,8 @@ Channels gives every consumer a channel, a task pair and a thread hop a message;
 """
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
@@ -11,12 +13,15 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from .commits import Unavailable
-from .connections import TOO_BIG, Connection
+from .connections import FAILED, TOO_BIG, Connection
 from .feeds import Content
 from .topics import PublishError, Topic, hub
 
+logger = logging.getLogger(__name__)
+
 LATER = 1013  # close code
 WAITING = 1_000  # messages that wait for the layer before a sender's next frame is read
+POSTED = 1_000  # messages through topic_in that may wait for their consumer
 
 
 class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
@@ -29,6 +34,8 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     max_size: ClassVar[int | None] = None  # bytes of one message, where it is less than WEBSOCKET_MAX_MESSAGE_SIZE
     channel_layer = channel_name = None
     connection: Connection
+    _posted: deque[Content] | None = None  # came through topic_in, and waits
+    _handling: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         self.scope, self.base_send = scope, send
@@ -38,6 +45,9 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 await self.dispatch(await receive())
         except StopConsumer:
             pass
+        finally:
+            if self._handling:
+                self._handling.cancel()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         await getattr(self, HANDLERS[message["type"]])(message)
@@ -46,6 +56,36 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self.disconnect(message["code"])
         raise StopConsumer
 
+    # what others send as if the client had ---------------------------------------------------------------------
+    def receive_private(self) -> None:
+        """Handle what comes through the connection's topic_in as if the client had sent it: by receive()."""
+        self.connection.on_private(self._post)
+
+    def _post(self, content: Content) -> None:
+        if self._posted is None:
+            self._posted = deque()
+        if len(self._posted) >= POSTED:
+            logger.warning("connection %s: %d messages of others wait, one is dropped", self.connection.id, POSTED)
+            return
+        self._posted.append(content)
+        if self._handling is None:
+            self._handling = asyncio.create_task(self._handle_posted(self._posted))
+
+    async def _handle_posted(self, posted: deque[Content]) -> None:
+        try:
+            while posted and not self.connection.closed:
+                content = posted.popleft()
+                if isinstance(content, str):
+                    await self.receive(text_data=content)
+                else:
+                    await self.receive(bytes_data=content)
+        except Exception:
+            logger.exception("connection %s: a message of others failed", self.connection.id)
+            self.connection.close_soon(FAILED, "internal error")
+        finally:
+            self._handling = None
+
+    # ----------------------------------------------------------------------------------------------------------
     async def push(self, topic: Topic, content: Content) -> None:
         """Publish what the client sent. Waits only where too much waits already, so that its next frame waits too."""
         try:

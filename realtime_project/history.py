@@ -79,19 +79,26 @@ def publish(items: Sequence[tuple[str, Content]]) -> list[int]:
 
 
 def heads(names: Sequence[str]) -> tuple[str, dict[str, int]]:
-    """The epoch, and the last offset of each topic that has one."""
+    """The epoch, and the last offset of each topic that has one.
+
+    The epoch is asked first: a head from before a restore must not pass for one of the new epoch, which is behind it.
+    """
     return epoch(), dict(TopicHead.objects.filter(name__in=names).values_list("name", "offset"))
 
 
 def page(name: str, after: int, upto: int | None, limit: int) -> tuple[str, list[Event]]:
-    """The epoch, and at most `limit` events with after < offset ≤ upto, in order."""
+    """The epoch, and at most `limit` events with after < offset ≤ upto, in order.
+
+    The epoch is asked last: events of a restored backup must not pass for those of the epoch before.
+    """
     rows = TopicEvent.objects.filter(topic__name=name, offset__gt=after)
     if upto is not None:
         rows = rows.filter(offset__lte=upto)
     found = rows.order_by("offset").values_list("offset", "content", "is_text")[:limit]
-    return epoch(), [
+    events = [
         Event(bytes(content).decode() if is_text else bytes(content), offset) for offset, content, is_text in found
     ]
+    return epoch(), events
 
 
 def epoch() -> str:
@@ -116,6 +123,16 @@ def trim(age: timedelta, most: int = 5_000) -> int:
     """
     old = TopicEvent.objects.filter(created_at__lt=Now() - age).order_by("pk").values_list("pk", flat=True)[:most]
     return TopicEvent.objects.filter(pk__in=list(old)).delete()[0]
+
+
+def forget(prefix: str, age: timedelta, kept: Iterable[str]) -> None:
+    """Of the topics below a prefix, delete the events older than `age`, and the topics that have none but for `kept`.
+
+    For topics whose names are never used again: one that began anew would give its numbers again.
+    """
+    TopicEvent.objects.filter(topic__name__startswith=prefix, created_at__lt=Now() - age).delete()
+    names = TopicHead.objects.filter(name__startswith=prefix, events=None).exclude(name__in=list(kept))
+    TopicHead.objects.filter(pk__in=list(names.values_list("pk", flat=True)), events=None).delete()
 
 
 class Log:

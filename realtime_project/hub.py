@@ -2,7 +2,7 @@
 
 The rule: nothing but this file calls the channel layer, and every call but `receive` has a limit. Where the layer has
 several hosts, the topics are shared out among them, with a seat at each. Imports neither Django nor Channels: the
-layers and the log are given.
+layers and the log are given. Private topics travel through the group in which a seat hears itself ring.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from .feeds import Bell, DurableFeed, Feed, Log, Reader, Subscription, group_of
+from . import private
+from .feeds import Bell, Content, DurableFeed, Feed, Log, Reader, Subscription, group_of
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +54,12 @@ class Batch:
 class Seat:
     """This process's place at one layer: it sends, hears, and notices when it has gone deaf."""
 
-    def __init__(self, make_layer: Callable[[], Layer], hear: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, make_layer: Callable[[], Layer], hear: Callable[[dict[str, Any]], None], server: str, number: int
+    ) -> None:
         self.layer = make_layer()
         self.name: str | None = None  # the channel, once there is one
+        self.number, self.group = number, private.group_of(server, number)
         self.sends = self.reseats = self.waiting = 0
         self.on_seated: Callable[[], None] = lambda: None
         self._make_layer, self._hear = make_layer, hear
@@ -64,9 +68,14 @@ class Seat:
         self._seated = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ring_group = ""
+        self._heard = False  # a ring has come back
         self._unheard = 0  # rings sent that have not come back
         self._busy = False  # messages came since the last sweep: the ring may stand behind them, for one sweep
+
+    @property
+    def hears(self) -> bool:
+        """Whether what is sent through the layer arrives here, as far as is known."""
+        return self.name is not None and self._heard
 
     # groups ---------------------------------------------------------------------------------------------------
     async def join(self, group: str) -> str:
@@ -124,10 +133,12 @@ class Seat:
 
     async def _send_one(self, name: str, epoch: str | None, batch: Batch) -> Exception | None:
         self.sends += 1
+        server = private.server_of(name)
+        group = group_of(name) if server is None else private.group_of(server, self.number)
         bell = {"type": "bell", "topic": name, "epoch": epoch, "events": batch.events}
         try:
             async with asyncio.timeout(LIMIT):
-                await self.layer.group_send(group_of(name), bell)
+                await self.layer.group_send(group, bell)
         except Exception as error:
             logger.warning("topic %r: the layer did not take %d events: %r", name, len(batch.events), error)
             return error
@@ -138,21 +149,21 @@ class Seat:
         self._spawn(self._sit())
 
     async def _sit(self) -> None:
-        """A channel, in a group of its own through which it hears itself ring."""
+        """A channel, in this server's group: what is meant for its clients comes through it, and its own rings."""
         self._sitting = True
         try:
             async with asyncio.timeout(LIMIT):
                 name = await self.layer.new_channel()
-                group = "ring." + uuid.uuid4().hex
-                await self.layer.group_add(group, name)
+                await self.layer.group_add(self.group, name)
         except Exception as error:
             logger.warning("no seat at the channel layer yet: %r", error)
             return
         finally:
             self._sitting = False
-        self.name, self._ring_group, self._unheard = name, group, 0
+        self.name, self._unheard = name, 0
         self._seated.set()
         self._reading = self._spawn(self._read(name))
+        self._spawn(self._ring())  # by which it is known to hear; not missed if it is lost
         self.on_seated()
 
     async def _read(self, name: str) -> None:
@@ -165,7 +176,7 @@ class Seat:
                 await asyncio.sleep(0.5)
                 continue
             if message["type"] == "ring":
-                self._unheard = 0
+                self._heard, self._unheard = True, 0
             else:
                 self._busy = True
                 self._hear(message)
@@ -177,12 +188,12 @@ class Seat:
         self._busy = False
         if self.name:
             self._unheard += 1
-            self._spawn(self._ring(self._ring_group))
+            self._spawn(self._ring())
 
-    async def _ring(self, group: str) -> None:
+    async def _ring(self) -> None:
         try:
             async with asyncio.timeout(LIMIT):
-                await self.layer.group_send(group, {"type": "ring"})
+                await self.layer.group_send(self.group, {"type": "ring"})
         except Exception as error:
             logger.warning("the channel layer cannot be rung: %r", error)
 
@@ -193,7 +204,7 @@ class Seat:
         if self._reading:
             self._reading.cancel()
         self._spawn(self._abandon(self.layer))
-        self.name, self._reading = None, None
+        self.name, self._reading, self._heard = None, None, False
         self._seated.clear()
         self.layer = self._make_layer()
         self._spawn(self._sit())
@@ -219,12 +230,20 @@ class Hub:
 
     here: Hub | None = None  # the hub of the loop that serves, see topics.hub()
 
-    def __init__(self, make_layers: Sequence[Callable[[], Layer]], log: Log) -> None:
+    def __init__(
+        self,
+        make_layers: Sequence[Callable[[], Layer]],
+        log: Log,
+        server: str | None = None,
+        deliver: Callable[[str, Sequence[Content]], None] = private.deliver,
+    ) -> None:
+        """server: to whom private topics of this process lead; deliver: takes what comes through them."""
         self.loop = asyncio.get_running_loop()
         self.log = log
+        self.server, self._deliver = server or uuid.uuid4().hex, deliver
         self.feeds: dict[str, Feed] = {}
         self.published = self.delivered = 0
-        self.seats = [Seat(make_layer, self._hear) for make_layer in make_layers]
+        self.seats = [Seat(layer, self._hear, self.server, number) for number, layer in enumerate(make_layers)]
         for seat in self.seats:
             seat.on_seated = self._seek
         self._tasks: set[asyncio.Task[None]] = set()
@@ -249,6 +268,8 @@ class Hub:
 
         The caller answers its client, then start()s the subscription; close() ends it.
         """
+        if private.server_of(name) is not None:
+            raise ValueError(f"topic {name!r} is private: its connection alone receives it")
         self.start()
         feed = self.feeds.get(name)
         if feed is None:
@@ -272,9 +293,12 @@ class Hub:
         del self.feeds[feed.name]
 
     def _hear(self, message: dict[str, Any]) -> None:
-        feed = self.feeds.get(message["topic"])
+        name = message["topic"]
+        feed = self.feeds.get(name)
         if feed:
             feed.ring(message["events"], message["epoch"])
+        elif private.server_of(name) == self.server:
+            self._deliver(name, message["events"])
 
     # publishing -----------------------------------------------------------------------------------------------
     def publish(self, name: str, events: Sequence[Any], epoch: str | None = None) -> asyncio.Future[None]:
@@ -282,7 +306,12 @@ class Hub:
 
         The future ends when the layer has taken them, or with a PublishError. It need not be awaited.
         """
-        sent = self.seat_of(name).publish(name, events, epoch)
+        if private.server_of(name) == self.server:  # nobody else may want it: no layer, and no turn of the loop
+            self._deliver(name, events)
+            sent: asyncio.Future[None] = self.loop.create_future()
+            sent.set_result(None)
+        else:
+            sent = self.seat_of(name).publish(name, events, epoch)
         self.published += len(events)
         return sent
 

@@ -1,7 +1,4 @@
-"""What begins and ends with a serving process: the server as the settings ask for it, hub, registry, commits.
-
-Under a server that is not ours the first request begins it (registry.Registered), and nothing announces the end.
-"""
+"""Our server as the settings ask for it, and what begins and ends with it."""
 
 from __future__ import annotations
 
@@ -11,9 +8,8 @@ from django.conf import settings
 
 from .commits import Commits
 from .limits import Limits
-from .registry import registry
 from .server import Server
-from .topics import hub
+from .serving import serving
 
 
 def make_server(application: Any, **options: Any) -> Server:
@@ -30,10 +26,13 @@ def make_server(application: Any, **options: Any) -> Server:
     def begin() -> None:
         from .routing import endpoints
 
-        registry.start(server.listening_addresses[0] if server.listening_addresses else None, endpoints)
-        hub().start()
+        serving.begin(server.listening_addresses[0] if server.listening_addresses else None, endpoints, drain)
 
-    server = Server(application, limits=limits, on_start=begin, on_stop=end, **options)
+    def drain() -> None:
+        if not server.draining:  # a second time would mean: at once
+            server.drain()
+
+    server = Server(application, limits=limits, on_start=begin, on_drain=serving.leaving, on_stop=end, **options)
     return server
 
 
@@ -41,4 +40,4 @@ async def end() -> None:
     """What was acknowledged or is about to be is committed; then this process leaves the registry."""
     if Commits.here:
         await Commits.here.finish()
-    await registry.leave()
+    await serving.end()

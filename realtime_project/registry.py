@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -21,13 +20,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from . import __version__, database, revocation
+from . import __version__, database, private, revocation
 from .models import Connection as ConnectionRow
 from .models import Server
 
 logger = logging.getLogger(__name__)
-
-App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 BEAT = 1.0  # seconds between two batches
 COUNTERS = 5  # beats between two writes of the counters
@@ -93,7 +90,7 @@ class Registry:
     """This process's row, and the rows of its connections."""
 
     def __init__(self) -> None:
-        self.server_id = uuid.uuid4().hex
+        self.server_id = private.SERVER
         self.connections: dict[str, Connection] = {}  # open now
         self._row: Server | None = None  # None until the first request says where this process listens
         self._written: dict[str, int] = {}  # id → the sum of its counters when it was written
@@ -211,18 +208,3 @@ def _save_connections(rows: list[ConnectionRow], gone: list[str]) -> None:
 
 
 registry = Registry()
-
-
-class Registered:
-    """ASGI middleware, outermost: the first request of any kind enters this process in the registry."""
-
-    def __init__(self, app: App, endpoints: list[dict[str, str]]) -> None:
-        self.app, self.endpoints = app, endpoints
-
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if registry.start(scope.get("server"), self.endpoints):
-            logger.warning(
-                "This server is not ours: close codes and reasons, idle and slow clients, empty frames, refusals with "
-                "a status and a drain at the end are as it has them. `manage.py serve` has all of it."
-            )
-        await self.app(scope, receive, send)

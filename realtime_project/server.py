@@ -32,6 +32,7 @@ reactor: Any = _reactor
 logger = logging.getLogger(__name__)
 
 LOOK = 0.25  # seconds between two looks at what is idle or overdue
+BACKLOG = 4096  # clients that wait to be accepted, as far as the system allows; Twisted's 50 are few when all come back
 BATCH = 200  # connections told goodbye before the loop may do something else
 SPARE = 64  # descriptors that new clients may not have: databases and logs need some
 LAST_WORDS = 1.0  # seconds that what must finish gets, even when the clients have used up the drain
@@ -104,6 +105,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             self.left.set()
 
     def listen_success(self, port: Any) -> None:
+        port.socket.listen(BACKLOG)
         self.ports.append(port)
         super().listen_success(port)
 

@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from channels.layers import InMemoryChannelLayer, channel_layers
 from django.db import transaction
 
-from . import history
+from . import history, private
 from .commits import commits
 from .feeds import Content, Event
 from .hub import LIMIT, Hub, Layer, PublishError
@@ -32,7 +32,17 @@ NAME = 200  # characters
 DEPTH = 8  # operations that publish to topics with operations
 WAITING = 10_000  # events that wait for a Python reader
 
-__all__ = ["Event", "Publish", "PublishError", "SlowReader", "Topic", "generate_uid", "hub"]
+__all__ = [
+    "Event",
+    "Publish",
+    "PublishError",
+    "SlowReader",
+    "Topic",
+    "generate_uid",
+    "hub",
+    "topic_in",
+    "topic_out",
+]
 
 
 class SlowReader(Exception):
@@ -61,6 +71,8 @@ class Topic(Named):
             raise TypeError(f"a topic's name is a str, not {kind(name)}")
         if not 0 < len(name) <= NAME:
             raise ValueError(f"a topic's name has 1 to {NAME} characters, not {len(name)}")
+        if history and private.server_of(name) is not None:
+            raise ValueError(f"topic {name!r} is private: it keeps no history")
         topic = cls._known.get(name)
         if topic is None:
             topic = super().__new__(cls)
@@ -159,6 +171,8 @@ class Topic(Named):
         """
         if not callable(operation):
             raise TypeError(f"an operation is a function of the content, not {kind(operation)}")
+        if private.server_of(self.name) is not None:
+            raise ValueError(f"{self!r} is private: it has no operations, which would outlive its connection")
         self.operations.append(operation)
         Topic._pinned.add(self)
         return operation
@@ -243,8 +257,25 @@ def hub() -> Hub:
             if Hub.here.loop.is_running():
                 raise RuntimeError("this process's hub serves another event loop: publish from here, subscribe there")
             Hub.here.close()
-        Hub.here = Hub(_layer_makers(), history.Log())
+        Hub.here = Hub(_layer_makers(), history.Log(), private.SERVER)
     return Hub.here
+
+
+class Connected(Protocol):
+    """A connection: one of this process's own, or a row of registry.clients()."""
+
+    id: str
+    server_id: str
+
+
+def topic_out(connection: Connected) -> Topic:
+    """The private topic that reaches this client and nobody else, from any process."""
+    return Topic(private.name_of(private.OUT, connection.server_id, connection.id))
+
+
+def topic_in(connection: Connected) -> Topic:
+    """The private topic that reaches whoever takes this client's messages, from any process."""
+    return Topic(private.name_of(private.IN, connection.server_id, connection.id))
 
 
 def generate_uid() -> str:
@@ -285,7 +316,8 @@ def _in_memory() -> bool:
 
 
 def _unreachable(topic: Topic) -> str:
+    durable = "" if private.server_of(topic.name) else ", or declare the topic with history=True"
     return (
         f"{topic!r} cannot be published to from here: the in-memory channel layer reaches only the process that "
-        "serves. Publish inside the server, set REDIS_URL, or declare the topic with history=True."
+        f"serves. Publish inside the server, or set REDIS_URL{durable}."
     )

@@ -1,10 +1,26 @@
-"""The pages that belong to no app."""
+"""The pages that belong to no app: what machines ask a server for, and the demonstrations."""
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from . import routing
+from . import readiness, routing
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """The process answers. Asks nobody else: a database that is away is no reason to restart this."""
+    return JsonResponse({"alive": True})
+
+
+@never_cache
+@require_safe
+async def readyz(request: HttpRequest) -> JsonResponse:
+    """503 and what is missing, until all that is needed answers; and while the server drains."""
+    missing = await readiness.missing()
+    return JsonResponse({"ready": not missing, "missing": missing}, status=503 if missing else 200)
 
 
 @require_safe

@@ -18,7 +18,7 @@ APPS = ("chat", "actors", "admin_panel")
 HOUSE = (FOUNDATION, *APPS)
 TOP_LEVEL = (*HOUSE, "tests", "benchmarks")
 PURE = {
-    FOUNDATION: ("hub", "feeds", "frames", "publishing"),
+    FOUNDATION: ("hub", "feeds", "frames", "private", "publishing"),
     "actors": ("rules", "messages", "effects", "machine", "testing"),
 }
 FRAMEWORKS = ("django", "channels")

@@ -18,6 +18,7 @@ from tests.mounted.scripted import (
     FailingJsonConsumer,
     FailingSyncConsumer,
     FailingTwiceConsumer,
+    PrivateConsumer,
     SmallConsumer,
     diary,
     scripted,
@@ -179,5 +180,6 @@ urlpatterns = [
     path("ws/failing/twice/<name>/", FailingTwiceConsumer.as_asgi()),
     path("ws/failing/sync/<name>/", FailingSyncConsumer.as_asgi()),
     path("ws/small/", SmallConsumer.as_asgi()),
+    path("ws/private/", PrivateConsumer.as_asgi()),
     *topic_routes(),
 ]

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer, WebsocketConsumer
 
 from realtime_project.consumers import Consumer
+from realtime_project.topics import Topic
 
 ENDED = {"type": "ended"}
 
@@ -121,3 +122,27 @@ class SmallConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         await self.send(text_data=text_data, bytes_data=bytes_data)
+
+
+class PrivateConsumer(Consumer):
+    """Tells its client the names of its private topics, then what it handles; publishes where it is asked to."""
+
+    async def connect(self) -> None:
+        self.receive_private()
+        await self.accept()
+        await self.send(json.dumps({"out": self.connection.topic_out.name, "in": self.connection.topic_in.name}))
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if text_data is None:
+            await self.send(bytes_data=b"handled " + (bytes_data or b""))
+        elif text_data == "fail":
+            raise RuntimeError("asked to fail")
+        elif text_data.startswith("{"):
+            asked = json.loads(text_data)
+            topic = Topic(asked["topic"])
+            if asked["how"] == "async":
+                await topic.publish(asked["content"])
+            else:
+                await asyncio.to_thread(topic.publish_sync, asked["content"].encode())
+        else:
+            await self.send(text_data=f"handled {text_data}")

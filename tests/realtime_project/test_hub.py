@@ -107,7 +107,7 @@ def test_one_reader_that_fails_costs_the_others_nothing() -> None:
         other, _ = await it.reader()
         it.hub.publish(ROOM, it.world.append(3), "first")
         await asyncio.sleep(1)
-        assert good.contents == other.contents == ["event 1", "event 2", "event 3"]
+        assert good.contents == other.contents == it.world.contents
         assert not broken.open
 
     run(play())
@@ -120,7 +120,7 @@ def test_without_a_layer_durable_topics_live_by_the_sweep() -> None:
         reader, _ = await it.reader()
         it.world.append(2)
         await asyncio.sleep(SWEEP + 1)
-        assert reader.contents == ["event 1", "event 2"]
+        assert reader.contents == it.world.contents
 
     run(play())
 
@@ -193,6 +193,7 @@ def test_another_life_of_the_log_tells_every_member_to_reload() -> None:
             resets.append((subscription.head, subscription.epoch, subscription.recovered))
 
         reader, _ = await it.reader(on_reset=note)
+        await asyncio.sleep(1)  # what it asks when it has joined is answered
         it.world.contents, it.world.epoch = it.world.contents[:4], "second"  # a backup was restored
         await asyncio.sleep(SWEEP + 1)
         assert resets == [(4, "second", False)]
@@ -209,6 +210,7 @@ def test_a_backup_that_has_grown_past_us_unseen_is_noticed_all_the_same() -> Non
         it.world.append(3)
         resets: list[Subscription] = []
         reader, _ = await it.reader(on_reset=resets.append)
+        await asyncio.sleep(1)
         it.world.contents, it.world.epoch = ["another past"] * 5, "second"
         it.hub.publish(ROOM, [(5, "another past")], "second")
         await asyncio.sleep(1)
@@ -254,7 +256,7 @@ def test_a_thousand_joins_and_leaves_leave_nothing_behind() -> None:
             subscription.close()
         await asyncio.sleep(5)
         assert it.hub.feeds == {}
-        assert {group for group, seats in it.world.groups.items() if seats} == {it.hub.seats[0]._ring_group}
+        assert {group for group, seats in it.world.groups.items() if seats} == {it.hub.seats[0].group}
         assert len(asyncio.all_tasks()) <= 4  # this one, the seat's reader, the sweep, a ring
 
     run(play())

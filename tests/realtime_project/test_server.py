@@ -247,7 +247,7 @@ async def leave_under_load(server: Server, sockets: int) -> None:
     """SIGTERM while everybody talks: all are told 1012, exit 0, and no acknowledged post is lost."""
     cookie = guest(server)
     async with ChatClient(server, cookie) as poster:
-        talking = asyncio.Event()
+        talking = asyncio.Barrier(sockets + 1)
 
         async def talk() -> tuple[int | None, str | None]:
             async with connect(server.ws("ws/asgi/echo/")) as socket:
@@ -270,8 +270,8 @@ async def leave_under_load(server: Server, sockets: int) -> None:
 
         talkers = [asyncio.create_task(talk()) for _ in range(sockets)]
         posting = asyncio.create_task(post())
-        await asyncio.sleep(0.5)
-        talking.set()
+        async with asyncio.timeout(PATIENCE):
+            await talking.wait()
         await asyncio.sleep(0.5)
         server.signal(signal.SIGTERM)
         assert await asyncio.gather(*talkers) == [(1012, "service restart")] * sockets

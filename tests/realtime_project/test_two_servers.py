@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,6 @@ import pytest
 from benchmarks.cluster import Cluster
 from benchmarks.services import Postgres, Redis
 from tests.helpers import ChatClient, Server, connect, guest, unique
-
-
-@pytest.fixture(scope="session")
-def pair(
-    postgres: Postgres, redis: Redis, servers: list[Server], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Cluster]:
-    """Two servers that these tests share."""
-    settings: dict[str, Any] = {"DJANGO_SETTINGS_MODULE": "tests.mounted.settings", "WEBSOCKET_RATE": 0}
-    cluster = Cluster(tmp_path_factory.mktemp("pair"), postgres, [redis], "pair", 2, **settings)
-    servers.extend(cluster.servers)
-    cluster.start()
-    yield cluster
-    cluster.stop()
 
 
 async def ready(*sockets: Any) -> None:
@@ -194,7 +181,7 @@ async def test_two_redis_hosts_share_the_topics(postgres: Postgres, servers: lis
     layers = [Redis(), Redis()]
     for layer in layers:
         layer.start()
-    cluster = Cluster(tmp_path, postgres, layers, "shared", 2)
+    cluster = Cluster(tmp_path, postgres, layers, "shared", 2, DJANGO_SETTINGS_MODULE="tests.mounted.settings")
     servers.extend(cluster.servers)
     cluster.start()
     try:
@@ -205,6 +192,14 @@ async def test_two_redis_hosts_share_the_topics(postgres: Postgres, servers: lis
                 await ready(a, b)
                 await a.send_json({"text": name})
                 assert (await b.recv_json())["text"] == name
+        async with AsyncExitStack() as stack:
+            for number in range(8):  # a private topic goes by way of the host that its name says
+                socket = await stack.enter_async_context(connect(two.ws("ws/private/")))
+                topic = (await socket.recv_json())["out"]
+                await asyncio.to_thread(
+                    one.python, f"from realtime_project.topics import Topic\nTopic({topic!r}).publish_sync('{number}')"
+                )
+                assert await socket.recv() == str(number)
         assert all(layer.published() > 5 for layer in layers)
     finally:
         cluster.stop()

@@ -41,20 +41,49 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         loop.close()
 
 
+class Life:
+    """A life of the log: what stands in it, and what stood there before it was rewritten."""
+
+    def __init__(self, epoch: str, contents: list[str], former: dict[int, list[tuple[str, int]]]) -> None:
+        self.epoch, self.contents = epoch, contents
+        self.former = former  # offset → what stood there, and the event that rewrote it
+
+    def versions(self, offset: int, known: int) -> list[str]:
+        """What may be given for an event to who came when `known` was the last event known here."""
+        texts = self.contents[offset - 1 : offset] if offset > 0 else []
+        return texts + [text for text, gone in self.former.get(offset, []) if gone > known]
+
+
 class World:
     """A layer and a log in one. `trouble` is how often doorbells are lost, doubled and late."""
 
     def __init__(self, chance: random.Random, trouble: float = 0) -> None:
         self.chance, self.trouble = chance, trouble
-        self.contents: list[str] = []  # of the one durable topic
-        self.epoch = "first"
-        self.former: dict[int, list[tuple[str, int]]] = {}  # offset → what stood there, and the event that rewrote it
+        self.lives = [Life("first", [], {})]  # of the one durable topic
+        self.trimmed = 0  # events up to this offset have been deleted
         self.said_here = 0  # the last event that this very process wrote with a rewrite
         self.seat: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.groups: dict[str, set[str]] = {}
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.queries = self.seats = 0
         self.deaf = self.broken = self.silent = False
+        self.log_away = False
+
+    @property
+    def contents(self) -> list[str]:
+        return self.lives[-1].contents
+
+    @contents.setter
+    def contents(self, contents: list[str]) -> None:
+        self.lives[-1].contents = contents
+
+    @property
+    def epoch(self) -> str:
+        return self.lives[-1].epoch
+
+    @epoch.setter
+    def epoch(self, epoch: str) -> None:
+        self.lives[-1].epoch = epoch
 
     async def nap(self) -> None:
         await asyncio.sleep(self.chance.choice([0, 0, 0.001, 0.005, 0.03, 0.2]))
@@ -107,24 +136,50 @@ class World:
 
     # the log --------------------------------------------------------------------------------------------------
     async def heads(self, names: Sequence[str]) -> tuple[str, dict[str, int]]:
-        self.queries += 1
+        await self._asked()
+        epoch = self.epoch
+        await self.nap()  # two queries: a restore may come in between
+        heads = {name: len(self.contents) for name in names if self.contents}
         await self.nap()
-        answer = self.epoch, {name: len(self.contents) for name in names if self.contents}
-        await self.nap()
-        return answer
+        return epoch, heads
 
     async def page(self, name: str, after: int, upto: int | None, limit: int) -> tuple[str, list[Event]]:
+        await self._asked()
+        found = list(enumerate(self.contents, 1))[max(after, self.trimmed) : upto][:limit]
+        await self.nap()
+        epoch = self.epoch
+        await self.nap()
+        return epoch, [Event(content, offset) for offset, content in found]
+
+    async def _asked(self) -> None:
         self.queries += 1
         await self.nap()
-        found = list(enumerate(self.contents, 1))[after:upto][:limit]
-        answer = self.epoch, [Event(content, offset) for offset, content in found]
-        await self.nap()
-        return answer
+        if self.log_away:
+            raise ConnectionError("the database is away")
+
+    def restore(self, lost: int, epoch: str | None = None) -> None:
+        """A backup that lacks the newest events; in another epoch, or in the same where the operator forgot."""
+        life = self.lives[-1]
+        kept = max(0, len(life.contents) - lost)
+        self.lives.append(Life(epoch or life.epoch, life.contents[:kept], {}))
+        self.trimmed = min(self.trimmed, kept)
+        self.said_here = 0
+
+    def trim(self, left: int) -> None:
+        """Forget all but the newest events."""
+        self.trimmed = max(self.trimmed, len(self.contents) - left)
+
+    def come_back(self) -> None:
+        """The layer answers again, and knows of no group: what restarted is empty."""
+        if self.broken:
+            self.broken = False
+            self.groups.clear()
 
     def append(self, count: int) -> list[tuple[int, str]]:
         """New events; what a doorbell for them holds."""
         first = len(self.contents) + 1
-        self.contents += [f"event {first + index}" for index in range(count)]
+        life = len(self.lives)
+        self.contents += [f"event {first + index} of life {life}" for index in range(count)]
         return list(enumerate(self.contents, 1))[first - 1 :]
 
     def rewrite(self, offset: int) -> list[tuple[int, str, int]]:
@@ -132,11 +187,8 @@ class World:
         if offset < 1:
             return []
         new = len(self.contents) + 1
-        self.former.setdefault(offset, []).append((self.contents[offset - 1], new))
-        self.contents[offset - 1] = f"event {offset} as {new} left it"
-        self.contents.append(f"event {new}")
-        return [(new, self.contents[new - 1], offset)]
-
-    def versions(self, offset: int, known: int) -> list[str]:
-        """What may be given for an event to who came when `known` was the last event known here."""
-        return [self.contents[offset - 1], *(text for text, gone in self.former.get(offset, []) if gone > known)]
+        life = self.lives[-1]
+        life.former.setdefault(offset, []).append((life.contents[offset - 1], new))
+        life.contents[offset - 1] = f"event {offset} as {new} of life {len(self.lives)} left it"
+        life.contents.append(f"event {new} of life {len(self.lives)}")
+        return [(new, life.contents[new - 1], offset)]

@@ -1,0 +1,65 @@
+"""What a serving process is beside its sockets: its row in the registry, its hub, and the orders that it listens to.
+
+The rule: it begins once an event loop, in one place. Our server begins it when it listens, and ends it when its clients
+have left. Under a server that is not ours the first scope begins it, and nothing announces the end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from .control import Orders
+from .registry import registry
+from .topics import hub
+
+logger = logging.getLogger(__name__)
+
+App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+class Serving:
+    """This process, from its begin to its end."""
+
+    def __init__(self) -> None:
+        self.orders: Orders | None = None  # None: not begun
+        self.draining = False
+
+    def begin(
+        self, address: Sequence[Any] | None, endpoints: list[dict[str, str]], drain: Callable[[], None] | None = None
+    ) -> bool:
+        """Begin; False where that was done before, for this event loop. `drain` is called when it is ordered."""
+        if not registry.start(address, endpoints):
+            return False
+        hub().start()
+        self.orders, self.draining = Orders(registry.server_id, drain), False
+        return True
+
+    def leaving(self) -> None:
+        """A drain has begun."""
+        self.draining = True
+
+    async def end(self) -> None:
+        """Leave the registry."""
+        if self.orders:
+            self.orders.end()
+        await registry.leave()
+
+
+serving = Serving()
+
+
+class Served:
+    """ASGI middleware, outermost: under a server that is not ours the first request of any kind begins."""
+
+    def __init__(self, app: App, endpoints: list[dict[str, str]]) -> None:
+        self.app, self.endpoints = app, endpoints
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if serving.begin(scope.get("server"), self.endpoints):
+            logger.warning(
+                "This server is not ours: close codes and reasons, idle and slow clients, empty frames, refusals with "
+                "a status and a drain at the end are as it has them. `manage.py serve` has all of it."
+            )
+        await self.app(scope, receive, send)
