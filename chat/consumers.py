@@ -24,6 +24,7 @@ from realtime_project.topics import PublishError, Topic, hub
 
 from . import edits, protocol, rooms
 from .models import Room, room_topic
+from .presence import Watch, presence
 
 logger = logging.getLogger(__name__)
 
@@ -134,29 +135,41 @@ def _asked(query: bytes) -> dict[str, str]:
 
 
 class Seat(NamedTuple):
-    """A connection's place in a room: the room's log, and its fleeting news (typing, read)."""
+    """A connection's place in a room: the room's log, its fleeting news (typing, read), and who is online."""
 
     room: int
     log: Subscription
     live: Subscription
+    watch: Watch
+
+    def start(self) -> None:
+        self.log.start()
+        self.live.start()
+        self.watch.start()
 
     def close(self) -> None:
         self.log.close()
         self.live.close()
+        self.watch.close()
 
 
 class RoomReader:
-    """A person's end of a room's log: what comes goes to their connection, and nothing after their own removal."""
+    """A person's end of a room's log: what comes goes to their connection, and nothing after their own removal.
+
+    Who joins or leaves the room may be online: presence is told.
+    """
 
     def __init__(self, connection: Connection, user: int, end: Callable[[], None]) -> None:
         self.connection, self.user, self.end = connection, user, end
 
     def write(self, events: Sequence[Event]) -> None:
         for count, event in enumerate(events, 1):
-            if protocol.removes(event.content, self.user):
-                self.connection.write(events[:count])
-                self.end()
-                return
+            if change := protocol.membership(event.content):
+                presence().ask(change[1])
+                if change == ("removed", self.user):
+                    self.connection.write(events[:count])
+                    self.end()
+                    return
         self.connection.write(events)
 
     async def drain(self) -> None:
@@ -239,15 +252,14 @@ class ChatConsumer(Consumer):
         self.seats[slug] = seat
         log = seat.log
         self.connection.send_text(protocol.subscribed(command.id, slug, log.head, log.epoch, log.recovered))
-        log.start()
-        seat.live.start()
+        seat.start()
 
     async def _admit(self, command: protocol.Subscribe) -> Seat | None:
         """A seat in the room, or None where there is no such room for this person."""
         room, is_private = await database.run(_find_room, command.room, self.user.pk)
         if room is None:
             return None
-        seat = await self._take_seat(room, command)
+        seat = await self._take_seat(room, is_private, command)
         if is_private:
             # Asked again: a removal before now may have been delivered before the seat was taken; one from now on
             # comes after its cursor, and ends it.
@@ -265,7 +277,7 @@ class ChatConsumer(Consumer):
         if seat := self.seats.pop(slug, None):
             seat.close()
 
-    async def _take_seat(self, room: int, command: protocol.Subscribe) -> Seat:
+    async def _take_seat(self, room: int, is_private: bool, command: protocol.Subscribe) -> Seat:
         def reload(subscription: Subscription) -> None:
             self.connection.send_text(
                 protocol.subscribed(None, command.room, subscription.head, subscription.epoch, False)
@@ -280,7 +292,8 @@ class ChatConsumer(Consumer):
         except BaseException:
             log.close()
             raise
-        return Seat(room, log, live)
+        watch = presence().watch(room, command.room, is_private, self.user.pk, self.connection)
+        return Seat(room, log, live, watch)
 
     async def unsubscribe(self, command: protocol.Unsubscribe) -> None:
         if seat := self.seats.pop(command.room, None):

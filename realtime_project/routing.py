@@ -45,4 +45,5 @@ _routes = [guarded(route) for route in _declared]
 demos = [route for route in _declared if isinstance(route, Demo)]
 pages = [URLPattern(route.pattern, upgrade_required) for route in _routes]
 endpoints = [{"path": route.callback.endpoint, "mode": route.callback.mode} for route in _routes]  # type: ignore[attr-defined]
+applications = {route.callback.endpoint: route.callback.app for route in _routes}  # type: ignore[attr-defined]
 urlpatterns = [*_routes, URLPattern(RegexPattern(""), refuse)]  # unknown paths are refused
