@@ -74,7 +74,9 @@ def visit(server: Server, new_context: Callable[..., BrowserContext], people: li
 def test_every_endpoint_listed_can_be_opened_and_closed(visit: Callable[..., Demos]) -> None:
     page = visit()
     endpoints = page.page.get_by_role("heading", level=2).all_inner_texts()
-    assert {"/ws/broadcast/", "/ws/feed/", "/ws/rooms/<room>/", "/ws/subprotocols/", "/ws/asgi/echo/"} <= set(endpoints)
+    assert {"/ws/broadcast/", "/ws/feed/", "/ws/rooms/<room>/", "/ws/echo/", "/ws/names/", "/ws/store/"} <= set(
+        endpoints
+    )
     assert "/ws/chat/" not in endpoints
     for endpoint in endpoints:
         connection = page.connect(endpoint)

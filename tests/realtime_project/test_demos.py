@@ -43,7 +43,7 @@ def test_the_page_names_what_is_served_and_runs_no_inline_script(server: Server)
         from realtime_project import routing
         print(json.dumps([str(route.pattern) for route in routing.demos]))
     """)
-    assert {"ws/broadcast/", "ws/feed/", "ws/rooms/<room>/", "ws/asgi/echo/"} <= set(served)
+    assert {"ws/broadcast/", "ws/rooms/<room>/", "ws/asgi/echo/", "ws/echo/", "ws/names/", "ws/store/"} <= set(served)
     for pattern in served:
         assert f">/{pattern.replace('<', '&lt;').replace('>', '&gt;')}</h2>" in answer.text
     assert "/ws/chat/" not in answer.text
@@ -53,7 +53,7 @@ def test_the_page_names_what_is_served_and_runs_no_inline_script(server: Server)
 async def test_where_they_are_off_neither_they_nor_their_page_exist(start_server: Callable[..., Server]) -> None:
     server = start_server(REALTIME_DEMOS=0)
     assert httpx.get(f"{server.url}/demos/", trust_env=False).status_code == 404
-    for endpoint in ("ws/broadcast/", "ws/feed/", "ws/rooms/harbour/", "ws/subprotocols/", "ws/asgi/echo/"):
+    for endpoint in ("ws/broadcast/", "ws/feed/", "ws/rooms/harbour/", "ws/asgi/echo/", "ws/echo/", "ws/names/"):
         with pytest.raises(InvalidStatus) as refused:
             await connect(server.ws(endpoint)).__aenter__()
         assert refused.value.response.status_code == 404
