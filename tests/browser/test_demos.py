@@ -1,5 +1,6 @@
 """The page of demonstrations, in a browser: every endpoint it lists, and every frame that passes."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -74,9 +75,7 @@ def visit(server: Server, new_context: Callable[..., BrowserContext], people: li
 def test_every_endpoint_listed_can_be_opened_and_closed(visit: Callable[..., Demos]) -> None:
     page = visit()
     endpoints = page.page.get_by_role("heading", level=2).all_inner_texts()
-    assert {"/ws/broadcast/", "/ws/feed/", "/ws/rooms/<room>/", "/ws/echo/", "/ws/names/", "/ws/store/"} <= set(
-        endpoints
-    )
+    assert {"/ws/broadcast/", "/ws/rooms/<room>/", "/ws/echo/", "/ws/names/", "/ws/store/"} <= set(endpoints)
     assert "/ws/chat/" not in endpoints
     for endpoint in endpoints:
         connection = page.connect(endpoint)
@@ -174,6 +173,32 @@ def test_the_chosen_subprotocol_is_shown(visit: Callable[..., Demos]) -> None:
     demo.locator(".opening").get_by_role("button").click()
     expect(demo.locator(".opening").get_by_role("alert")).to_contain_text("“no good” cannot be a subprotocol")
     expect(demo.get_by_test_id("connection")).to_have_count(1)
+
+
+def test_an_actor_is_returned_to_with_the_token_it_gave(visit: Callable[..., Demos]) -> None:
+    page = visit()
+    name = unique("ann")
+    first = page.connect("/ws/names/")
+    send(first, name)
+    send(first, "hi")
+    expect(content(first, "received").last).to_have_text(f"[{name}]: hi")
+    token = json.loads(content(first, "received").first.inner_text())["token"]
+    first.get_by_role("button", name="Disconnect").click()
+    expect(state(first)).to_have_text("Closed, 1000")
+    page.demo("/ws/names/").get_by_label("Subprotocols offered").fill(f"session, session.{token}")
+    again = page.connect("/ws/names/")
+    send(again, "back")
+    expect(content(again, "received").last).to_have_text(f"[{name}]: back")
+
+
+def test_what_one_connection_stores_another_fetches(visit: Callable[..., Demos]) -> None:
+    page = visit()
+    one, other = page.connect("/ws/store/"), page.connect("/ws/store/")
+    key = unique("apples")
+    send(one, f'{{"type": "StoreRequest", "key": "{key}", "value": [3]}}')
+    expect(content(one, "received")).to_contain_text('"stored"')
+    send(other, f'{{"type": "FetchRequest", "key": "{key}"}}')
+    expect(content(other, "received")).to_have_text(f'{{"type":"fetched","key":"{key}","value":[3]}}')
 
 
 @pytest.mark.parametrize(

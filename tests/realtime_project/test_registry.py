@@ -72,6 +72,9 @@ async def test_z51_every_websocket_endpoint_is_listed_with_its_mode_and_no_page(
         "/ws/rooms/<room>/": "topic",
         "/ws/subprotocols/": "consumer",
         "/ws/asgi/echo/": "asgi",
+        "/ws/echo/": "actor",
+        "/ws/names/": "actor",
+        "/ws/store/": "actor",
     }
 
 
