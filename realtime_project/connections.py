@@ -202,7 +202,7 @@ def door(app: App, endpoint: str) -> App:
             registry.closed(connection)
             private.clients.pop(connection.id, None)
 
-    enter.endpoint, enter.mode = endpoint, mode  # type: ignore[attr-defined]
+    enter.app, enter.endpoint, enter.mode = app, endpoint, mode  # type: ignore[attr-defined]
     return enter
 
 

@@ -79,33 +79,34 @@ def close(connection: str | tuple[str, int], code: int = CLOSED, reason: str = R
         row = registry.clients(server).filter(channel_id=number).first()
     if row is None:
         raise UnknownConnection(f"no open connection has the id {connection!r}")
-    _order([row.server_id], Close(code, reason, connection=row.pk))
+    order([row.server_id], Close(code, reason, connection=row.pk))
 
 
 def close_user(user: Any, code: int = CLOSED, reason: str = REASON) -> None:
     """Close all connections of a user, or of a primary key, on every server."""
     _check(code, reason)
-    _order(_servers(), Close(code, reason, user=_key(user)))
+    order(_servers(), Close(code, reason, user=_key(user)))
 
 
 def close_session(key: str, code: int = CLOSED, reason: str = REASON) -> None:
     """Close all connections that came with a session, on every server."""
     _check(code, reason)
-    _order(_servers(), Close(code, reason, session=_digest(key)))
+    order(_servers(), Close(code, reason, session=_digest(key)))
 
 
 def look(user: Any = None, session: str | None = None) -> None:
     """Have every server see at once whether a user, or who came with a session, is still let in."""
-    _order(_servers(), Look(None if user is None else _key(user), session and _digest(session)))
+    order(_servers(), Look(None if user is None else _key(user), session and _digest(session)))
 
 
 def drain(server: str) -> None:
     """Have a server leave as it does on SIGTERM. Raises registry.UnknownServer."""
     registry.endpoints(server)
-    _order([server], Drain())
+    order([server], Drain())
 
 
-def _order(servers: Iterable[str], order: Order) -> None:
+def order(servers: Iterable[str], order: Order) -> None:
+    """Give an order to these servers, by their ids. To one that is no more it is lost."""
     content = msgspec.json.encode(order).decode()
     if items := [(PREFIX + server, content) for server in servers]:
         with transaction.atomic():

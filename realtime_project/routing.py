@@ -36,4 +36,5 @@ def upgrade_required(request: HttpRequest, **parts: str) -> HttpResponse:
 _routes = collect()
 pages = [URLPattern(route.pattern, upgrade_required) for route in _routes]
 endpoints = [{"path": route.callback.endpoint, "mode": route.callback.mode} for route in _routes]  # type: ignore[attr-defined]
+applications = {route.callback.endpoint: route.callback.app for route in _routes}  # type: ignore[attr-defined]
 urlpatterns = [*_routes, URLPattern(RegexPattern(""), refuse)]  # unknown paths are refused

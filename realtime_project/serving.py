@@ -6,8 +6,9 @@ have left. Under a server that is not ours the first scope begins it, and nothin
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from .control import Orders
@@ -23,7 +24,9 @@ class Serving:
     """This process, from its begin to its end."""
 
     def __init__(self) -> None:
+        self.companions: list[Callable[[], Coroutine[Any, Any, None]]] = []  # what apps do as long as a process serves
         self.orders: Orders | None = None  # None: not begun
+        self._tasks: list[asyncio.Task[None]] = []
         self.draining = False
 
     def begin(
@@ -34,6 +37,7 @@ class Serving:
             return False
         hub().start()
         self.orders, self.draining = Orders(registry.server_id, drain), False
+        self._tasks = [asyncio.create_task(companion()) for companion in self.companions]
         return True
 
     def leaving(self) -> None:
@@ -44,6 +48,8 @@ class Serving:
         """Leave the registry."""
         if self.orders:
             self.orders.end()
+        for task in self._tasks:
+            task.cancel()
         await registry.leave()
 
 
