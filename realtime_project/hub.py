@@ -362,13 +362,12 @@ class Hub:
 
     async def look(self) -> None:
         """Read the heads of all durable topics in one query and raise their targets."""
-        asked = {name: feed.last for name, feed in self.feeds.items() if isinstance(feed, DurableFeed)}
+        asked = [(feed, feed.last, feed.life) for feed in self.feeds.values() if isinstance(feed, DurableFeed)]
         if asked:
-            epoch, heads = await self.log.heads(list(asked))
-            for name, last in asked.items():
-                feed = self.feeds.get(name)
-                if isinstance(feed, DurableFeed):
-                    feed.seen(last, heads.get(name, 0), epoch)
+            epoch, heads = await self.log.heads([feed.name for feed, _, _ in asked])
+            for feed, last, life in asked:
+                if self.feeds.get(feed.name) is feed:
+                    feed.seen(last, life, heads.get(feed.name, 0), epoch)
 
     def close(self) -> None:
         """End the hub's tasks: its loop is about to end."""

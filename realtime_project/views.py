@@ -1,10 +1,11 @@
-"""What machines ask a server for: is it alive, is it ready."""
+"""The pages that belong to no app: what machines ask a server for, and the demonstrations."""
 
-from django.http import HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from . import readiness
+from . import readiness, routing
 
 
 @never_cache
@@ -20,3 +21,11 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     """503 and what is missing, until all that is needed answers; and while the server drains."""
     missing = await readiness.missing()
     return JsonResponse({"ready": not missing, "missing": missing}, status=503 if missing else 200)
+
+
+@require_safe
+def demos(request: HttpRequest) -> HttpResponse:
+    """Every demonstration that is served, each to be tried in the browser. 404 where there is none."""
+    if not routing.demos:
+        raise Http404("REALTIME_DEMOS is off")
+    return render(request, "realtime_project/demos.html", {"demos": routing.demos})
