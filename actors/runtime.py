@@ -119,6 +119,11 @@ class Actor:
         return self.machine.state
 
     @property
+    def session(self) -> str | None:
+        """Where it is stored, if it is."""
+        return self.kept.session.id if self.kept else None
+
+    @property
     def endpoint(self) -> str:
         return self.connection.endpoint if self.connection else self.kept.session.endpoint if self.kept else ""
 
@@ -165,10 +170,13 @@ class Actor:
     async def leave(self, message: Any) -> None:
         """Tell it its last message, after all others; then it has stopped."""
         self._mailbox.append(Last(message))
-        if not self._running:
-            await self._run()
-        while not self.stopped:
-            await self._change()
+        try:
+            if not self._running:
+                await self._run()
+            while not self.stopped:
+                await self._change()
+        finally:  # also where its client's task is cancelled
+            self.stop()
 
     async def rest(self) -> None:
         """For an actor whose client is away: let its timers run out, await its calls, then leave the session."""

@@ -37,7 +37,7 @@ class Dashboard:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.watchers: set[Connection] = set()
+        self.watchers: dict[Connection, Any] = {}  # and their users' ids
         self._reports = Reports()
         self._asking: asyncio.Future[Answer] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -51,13 +51,13 @@ class Dashboard:
             logger.warning("the dashboard's history cannot be read: %r", error)
             return _text(snapshot.picture(self._reports, answered=False) | {"history": []})
 
-    def enter(self, watcher: Connection) -> None:
-        self.watchers.add(watcher)
+    def enter(self, watcher: Connection, user: Any) -> None:
+        self.watchers[watcher] = user
         if self._task is None:
             self._task = self.loop.create_task(self._push())
 
     def leave(self, watcher: Connection) -> None:
-        self.watchers.discard(watcher)
+        self.watchers.pop(watcher, None)
         if not self.watchers and self._task:
             self._task.cancel()
             self._task = None
@@ -78,7 +78,7 @@ class Dashboard:
         """Ask once, however long the database takes: what it says late is shown then."""
         asking = self._asking
         if asking is None:
-            users = {watcher.user.pk for watcher in self.watchers}
+            users = set(self.watchers.values())
             asking = self._asking = asyncio.ensure_future(database.run(_ask, users))
         await asyncio.wait([asking], timeout=PATIENCE)
         if not asking.done():
@@ -88,8 +88,8 @@ class Dashboard:
             logger.warning("the dashboard cannot ask the database: %r", error)
             return snapshot.picture(self._reports, answered=False)
         self._reports, demoted = asking.result()
-        for watcher in list(self.watchers):
-            if watcher.user.pk in demoted:
+        for watcher, user in list(self.watchers.items()):
+            if user in demoted:
                 self.leave(watcher)
                 watcher.close_soon(NO_STAFF, "you are not staff any more")
         return snapshot.picture(self._reports)
@@ -121,7 +121,7 @@ class DashboardConsumer(Consumer):
         first = await dashboard().first()
         if not self.connection.closed:
             self.connection.send_text(first)
-            dashboard().enter(self.connection)
+            dashboard().enter(self.connection, user.pk)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         pass

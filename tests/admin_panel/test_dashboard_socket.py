@@ -121,7 +121,12 @@ async def test_h39_no_task_is_left_and_nothing_is_asked_while_nobody_watches(
 ) -> None:
     asked: list[int] = []
     ask = consumers._ask
-    monkeypatch.setattr(consumers, "_ask", lambda users: asked.append(len(users)) or ask(users))
+
+    def counted(users: set[Any]) -> Any:
+        asked.append(len(users))
+        return ask(users)
+
+    monkeypatch.setattr(consumers, "_ask", counted)
     tasks = asyncio.all_tasks()
     watching = [communicator(staff) for _ in range(3)]
     for each in watching:

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("realtime_project", "0002_epoch"),
+        ("realtime_project", "0003_actors_in_the_registry"),
     ]
 
     operations = [
