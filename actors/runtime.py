@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from realtime_project.commits import Unavailable, commits
 from realtime_project.feeds import Subscription
+from realtime_project.figures import counters
 from realtime_project.publishing import Publish
 
 from . import sessions
@@ -118,6 +119,11 @@ class Actor:
         return self.machine.state
 
     @property
+    def session(self) -> str | None:
+        """Where it is stored, if it is."""
+        return self.kept.session.id if self.kept else None
+
+    @property
     def endpoint(self) -> str:
         return self.connection.endpoint if self.connection else self.kept.session.endpoint if self.kept else ""
 
@@ -152,6 +158,7 @@ class Actor:
             return False
         if len(self._mailbox) >= OVERFLOW:
             counts.overflowed += 1
+            counters.drops += 1
             if counts.overflowed % 1_000 == 1:
                 logger.warning("%s: %d messages wait, others are dropped", self, OVERFLOW)
             return False
@@ -163,10 +170,13 @@ class Actor:
     async def leave(self, message: Any) -> None:
         """Tell it its last message, after all others; then it has stopped."""
         self._mailbox.append(Last(message))
-        if not self._running:
-            await self._run()
-        while not self.stopped:
-            await self._change()
+        try:
+            if not self._running:
+                await self._run()
+            while not self.stopped:
+                await self._change()
+        finally:  # also where its client's task is cancelled
+            self.stop()
 
     async def rest(self) -> None:
         """For an actor whose client is away: let its timers run out, await its calls, then leave the session."""
@@ -254,6 +264,7 @@ class Actor:
         rule = machine.rules.find(message, machine.state)
         if rule is None:
             counts.dropped += 1
+            counters.drops += 1
             logger.debug("%s: no rule for %.200r in %.200r", self, message, machine.state)
         else:
             await self._attempt(rule, message, self._apply(rule, message))
@@ -380,6 +391,18 @@ class Actor:
         for name in self.machine.due(self._loop.time()):
             if name not in self._ringing and self.tell_soon(Due(name)):
                 self._ringing.add(name)
+
+
+def close(id: str, code: int = DONE, reason: str = "") -> bool:
+    """Close the client of the actor with this connection's id: its last message follows, then it has stopped.
+
+    False where this process has no such actor (any more). For other servers there is control.close.
+    """
+    actor = actors.get(id)
+    if actor is None or actor.connection is None:
+        return False
+    actor.connection.close_soon(code, reason)
+    return True
 
 
 def shift() -> float:

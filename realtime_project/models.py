@@ -25,6 +25,10 @@ class Server(models.Model):
     endpoints = models.JSONField(default=list)  # [{"path": "/ws/feed/", "mode": "topic"}]
     started_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
+    # What it last reported, bounded: see metrics.py.
+    figures = models.JSONField(default=dict)  # now
+    history = models.JSONField(default=list)  # the last five minutes: [numbers in the order of metrics.POINT]
+    topics = models.JSONField(default=list)  # the busiest
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port} ({self.pid})"
@@ -45,6 +49,9 @@ class Connection(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     subprotocol = models.CharField(max_length=255, null=True)
     connected_at = models.DateTimeField()
+    state = models.CharField(max_length=1000, null=True)  # an actor's, as it shows itself
+    session = models.CharField(max_length=32, null=True)  # ... and where it is stored, if it is
+    last_message_at = models.DateTimeField(null=True)  # ... and when it was last told something
     messages_in = models.PositiveBigIntegerField(default=0)
     messages_out = models.PositiveBigIntegerField(default=0)
     bytes_in = models.PositiveBigIntegerField(default=0)

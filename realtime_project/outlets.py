@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from django.conf import settings
 
 from .feeds import Event, Run
+from .figures import counters
 from .frames import EXTENSION
 
 if TYPE_CHECKING:
-    from .wire import Wire
+    from .wire import Lane, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 class Outlet(Protocol):
     """What a connection writes to."""
+
+    lane: Lane | None = None  # a shorter way, where the server has one
 
     gone: bool  # the client has left, as far as the server tells
 
@@ -60,7 +63,11 @@ class Direct(Outlet):
 
     def __init__(self, wire: Wire, send: Send) -> None:
         self.wire, self._send = wire, send
-        self.write = wire.lane.write  # type: ignore[method-assign]
+        self.lane = wire.lane
+        self._write = wire.write
+
+    def write(self, run: Run) -> bool:
+        return self._write(run.frames)
 
     @property
     def gone(self) -> bool:  # type: ignore[override]
@@ -104,6 +111,7 @@ class Relayed(Outlet):
     def write(self, run: Run) -> bool:
         if self._writing and self._waiting > settings.WEBSOCKET_MAX_BUFFER:
             self._out.clear()
+            counters.slow_readers += 1
             self.close(SLOW, "too slow")
             return False
         self._out.extend(run)

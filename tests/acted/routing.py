@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from django.urls import path
 
+from actors import runtime
 from actors.consumers import ActorConsumer
 from actors.effects import (
     Call,
@@ -23,12 +24,15 @@ from actors.effects import (
     Write,
 )
 from actors.messages import CallFailed, ClientConnected, ClientDisconnected, Message, Timeout
+from actors.models import ActorSession
 from actors.performers import performs
 from actors.rules import Rules
 from actors.states import Done, State
 from actors.store import Store
 from chat.consumers import TopicConsumer
-from realtime_project.topics import Topic
+from realtime_project import database
+from realtime_project.registry import registry
+from realtime_project.topics import Topic, hub
 
 log = Topic("acted.log", history=True)  # what happened, once each
 news = Topic("acted.news")
@@ -321,11 +325,56 @@ def end_kept(message: ClientDisconnected, state: Counter) -> Any:
     return [Publish(log, f"left at {state.count} with {message.code}")], state
 
 
+# code of the server that is no actor ------------------------------------------------------------------------------
+async def post(scope: Any, receive: Any, send: Any) -> None:
+    """Publishes what it is told, [topic, content], to a topic by its name."""
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] != "websocket.disconnect":
+        if "text" in message:
+            name, content = json.loads(message["text"])
+            await Topic(name).publish(content)
+
+
+async def running(scope: Any, receive: Any, send: Any) -> None:
+    """Tells which actors run: "list", "state <id>", "stop <id>"."""
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] != "websocket.disconnect":
+        if "text" in message:
+            word, _, id = message["text"].partition(" ")
+            actor = runtime.actors.get(id)
+            if word == "list":
+                answer: Any = {id: actor.endpoint for id, actor in runtime.actors.items()}
+            elif word == "state":
+                answer = actor and repr(actor.state)
+            else:
+                answer = runtime.close(id)
+            await send({"type": "websocket.send", "text": json.dumps(answer)})
+
+
+async def left(scope: Any, receive: Any, send: Any) -> None:
+    """Counts what this process holds of others."""
+    await send({"type": "websocket.accept"})
+    tasks = sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks())  # type: ignore[union-attr]
+    told = {
+        "actors": len(runtime.actors),
+        "feeds": sum(not name.startswith(("control:", "presence")) for name in hub().feeds),
+        "tasks": [name for name in tasks if not name.startswith(("Feed.", "Orders."))],
+        "sessions": await database.run(ActorSession.objects.count),
+        "connections": len(registry.connections),
+    }
+    await send({"type": "websocket.send", "text": json.dumps(told)})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
 def of_the_connection(connection: Any) -> Counter:
     return Counter(count=len(connection.path))
 
 
 urlpatterns = [
+    path("ws/acted/left/", left),  # type: ignore[arg-type]
+    path("ws/acted/post/", post),  # type: ignore[arg-type]
+    path("ws/acted/running/", running),  # type: ignore[arg-type]
     path("ws/acted/news/", TopicConsumer.as_asgi(clients_push_into=[news])),
     path("ws/acted/", ActorConsumer.as_asgi(initial_state=Counter(), rules=rules)),
     path("ws/acted/strict/", ActorConsumer.as_asgi(initial_state=Counter(), rules=rules, on_error="close")),

@@ -333,3 +333,72 @@ async def test_the_first_state_may_be_a_function_of_the_connection(acted: Server
     async with connect(acted.ws("ws/acted/factory/")) as socket:
         await hello(socket)
         assert await ask(socket, "add") == str(len("/ws/acted/factory/") + 1)
+
+
+# looking at them from within ----------------------------------------------------------------------------------------
+async def test_z28_z72_actors_are_listed_read_and_stopped(acted: Server) -> None:
+    async with connect(acted.ws("ws/acted/running/")) as staff, connect(acted.ws("ws/acted/")) as socket:
+        connection = (await hello(socket))["connection"]
+        await ask(socket, "add")
+        assert json.loads(await ask(staff, "list"))[connection] == "/ws/acted/"
+        assert "count=1" in json.loads(await ask(staff, f"state {connection}"))
+        assert json.loads(await ask(staff, f"stop {connection}")) is True
+        assert (await socket.closed())[0] == 1000
+        for _ in range(50):
+            if connection not in json.loads(await ask(staff, "list")):
+                break
+            await asyncio.sleep(0.05)
+        assert json.loads(await ask(staff, f"state {connection}")) is None
+        assert json.loads(await ask(staff, f"stop {connection}")) is False, "stopped already: no mistake"
+
+
+async def test_a_thousand_come_and_go_and_leave_nothing(start_server) -> None:
+    """Whatever each had: a subscription, timers, a call under way, a stored session."""
+    server = start_server(**ACTED)
+
+    async def visit(path: str, *words: str) -> None:
+        async with connect(server.ws(path)) as socket:
+            await socket.recv()
+            for word in words:
+                await socket.send(word)
+            await socket.recv()
+
+    async def left() -> dict[str, Any]:
+        async with connect(server.ws("ws/acted/left/")) as staff:
+            return await staff.recv_json()
+
+    alarm = '{"type":"Alarm","seconds":0,"word":"x"}'
+    await visit("ws/acted/", "louder", "later", "call")
+    await asyncio.sleep(1.5)
+    before = await left()
+    for _ in range(20):
+        await asyncio.gather(*(visit("ws/acted/", "louder", "later", "call") for _ in range(25)))
+        await asyncio.gather(*(visit("ws/acted/kept/", "add", alarm) for _ in range(25)))
+    deadline = asyncio.get_running_loop().time() + 15
+    while (after := await left()) != before:
+        assert asyncio.get_running_loop().time() < deadline, (before, after)
+        await asyncio.sleep(0.3)
+    assert after["actors"] == after["feeds"] == after["sessions"] == 0
+
+
+ACTORS = """
+from realtime_project import registry
+rows = registry.actors()
+print(json.dumps({row.id: [row.endpoint, row.state, row.session, row.last_message_at is not None] for row in rows}))
+"""
+
+
+async def test_z72_actors_can_be_listed_and_read_from_any_process(acted: Server) -> None:
+    async with connect(acted.ws("ws/acted/")) as socket, connect(acted.ws("ws/acted/news/")):
+        connection = (await hello(socket))["connection"]
+        await ask(socket, "add")
+        for _ in range(80):
+            found = await asyncio.to_thread(acted.python, ACTORS)
+            if connection in found and "count=1" in found[connection][1]:
+                break
+            await asyncio.sleep(0.1)
+        endpoint, state, session, was_told = found[connection]
+    assert (endpoint, session, was_told) == ("/ws/acted/", None, True)
+    assert state.startswith("Counter(")
+    assert "count=1" in state
+    assert all(endpoint != "/ws/acted/news/" for endpoint, *_ in found.values())
