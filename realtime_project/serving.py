@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
+from .bans import bans
 from .control import Orders
 from .registry import registry
 from .topics import hub
@@ -37,7 +38,7 @@ class Serving:
             return False
         hub().start()
         self.orders, self.draining = Orders(registry.server_id, drain), False
-        self._tasks = [asyncio.create_task(companion()) for companion in self.companions]
+        self._tasks = [asyncio.create_task(companion()) for companion in [bans.watch, *self.companions]]
         return True
 
     def leaving(self) -> None:
