@@ -121,6 +121,7 @@ class ActorConsumer(Consumer):
             connection.send_text(msgspec.json.encode(greeting).decode())
         machine = Machine(self.setup.rules, state, timers)
         self.actor = actor = Actor(machine, own, connection, kept, self.setup.on_error)
+        connection.actor = actor
         connection.on_private(self._told)
         is_resumed = bool(opened and opened.is_resumed)
         await actor.begin(is_resumed)

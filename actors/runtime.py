@@ -118,6 +118,11 @@ class Actor:
         return self.machine.state
 
     @property
+    def session(self) -> str | None:
+        """Where it is stored, if it is."""
+        return self.kept.session.id if self.kept else None
+
+    @property
     def endpoint(self) -> str:
         return self.connection.endpoint if self.connection else self.kept.session.endpoint if self.kept else ""
 

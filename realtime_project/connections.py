@@ -22,7 +22,7 @@ from .bans import BANNED, REASON, bans
 from .cleanup import App, for_one_connection, leave
 from .feeds import Content, Event, Run, size_of
 from .outlets import Send, outlet_of
-from .registry import registry
+from .registry import Actor, registry
 from .revocation import proof_of
 from .topics import Topic, topic_in, topic_out
 
@@ -37,6 +37,7 @@ class Connection:
     """One WebSocket, as the rest of the house sees it: who it is, and how to write to it."""
 
     server_id = private.SERVER
+    actor: Actor | None = None  # in actor mode, for the registry to show
     _receiver: Callable[[Content], None] | None = None
 
     def __init__(self, scope: dict[str, Any], send: Send, endpoint: str, mode: str) -> None:

@@ -53,6 +53,9 @@ class Connection(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     subprotocol = models.CharField(max_length=255, null=True)
     connected_at = models.DateTimeField()
+    state = models.CharField(max_length=1000, null=True)  # an actor's, as it shows itself
+    session = models.CharField(max_length=32, null=True)  # ... and where it is stored, if it is
+    last_message_at = models.DateTimeField(null=True)  # ... and when it was last told something
     messages_in = models.PositiveBigIntegerField(default=0)
     messages_out = models.PositiveBigIntegerField(default=0)
     bytes_in = models.PositiveBigIntegerField(default=0)

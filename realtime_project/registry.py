@@ -15,7 +15,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -35,7 +35,9 @@ logger = logging.getLogger(__name__)
 
 BEAT = 1.0  # seconds between two batches
 COUNTERS = 5  # beats between two writes of the counters
+STATE = 1000  # characters of an actor's state
 COUNTED = ["messages_in", "messages_out", "bytes_in", "bytes_out"]
+CHANGING = [*COUNTED, "state", "session", "last_message_at"]
 ASKED = 5_000  # users a query
 TOLD = 1_000  # users a message on `presence`
 UNTOLD = 50_000  # users whose news wait for the layer; beyond, they are forgotten
@@ -69,6 +71,18 @@ class Connection(revocation.Connection, Protocol):
     messages_out: int
     bytes_in: int
     bytes_out: int
+    actor: Actor | None
+
+
+class Actor(Protocol):
+    """What is kept of a connection's actor. Its state is a value: another state is another object."""
+
+    last_message_at: float  # seconds since 1970
+
+    @property
+    def state(self) -> Any: ...
+    @property
+    def session(self) -> str | None: ...
 
 
 # queries --------------------------------------------------------------------------------------------------------
@@ -87,6 +101,11 @@ def clients(server: str, path: str | None = None) -> QuerySet[ConnectionRow]:
     """The open connections of a server, of one endpoint or concrete path if given. Raises UnknownServer."""
     rows = _server(server).connections.select_related("user").order_by("channel_id")
     return rows.filter(Q(endpoint=path) | Q(path=path)) if path is not None else rows
+
+
+def actors() -> QuerySet[ConnectionRow]:
+    """The connections that have an actor, on all live servers. Each row shows its state, at most five seconds old."""
+    return ConnectionRow.objects.filter(server__in=servers(), state__isnull=False).order_by("connected_at", "id")
 
 
 def online() -> QuerySet[ConnectionRow, Any]:
@@ -120,6 +139,7 @@ class Written(NamedTuple):
 
     total: int  # of its counters
     user: Any
+    state: Any  # of its actor
 
 
 class Registry:
@@ -184,7 +204,7 @@ class Registry:
         written = self._written
         now = {id: _written_of(connection) for id, connection in self.connections.items()}
         fresh = [id for id in now if id not in written]
-        counted = [id for id in now if counters and id in written and written[id].total != now[id].total]
+        counted = [id for id in now if counters and id in written and _has_moved(written[id], now[id])]
         gone = [id for id in written if id not in now]
         users = {now[id].user for id in fresh} | {written[id].user for id in gone}
         rows = [self._connection_row(self.connections[id]) for id in fresh + counted]
@@ -233,12 +253,29 @@ class Registry:
             user_id=getattr(connection.user, "pk", None),
             subprotocol=connection.subprotocol and connection.subprotocol[:255],
             connected_at=connection.connected_at,
+            **_actor_columns(connection.actor),
             **{name: getattr(connection, name) for name in COUNTED},
         )
 
 
+def _actor_columns(actor: Actor | None) -> dict[str, Any]:
+    if actor is None:
+        return {}
+    try:
+        state = repr(actor.state)
+    except Exception as error:  # somebody else's code
+        state = f"<{type(actor.state).__name__}, whose repr raised {type(error).__name__}>"
+    last = datetime.fromtimestamp(actor.last_message_at, UTC)
+    return {"state": state[:STATE].replace("\0", "\\0"), "session": actor.session, "last_message_at": last}
+
+
 def _written_of(connection: Connection) -> Written:
-    return Written(connection.messages_in + connection.messages_out, getattr(connection.user, "pk", None))
+    total = connection.messages_in + connection.messages_out
+    return Written(total, getattr(connection.user, "pk", None), connection.actor and connection.actor.state)
+
+
+def _has_moved(before: Written, now: Written) -> bool:
+    return before.total != now.total or before.state is not now.state
 
 
 def _messages(moves: Moves) -> Iterator[str]:
@@ -275,7 +312,7 @@ def _save_connections(server: str, rows: list[ConnectionRow], gone: list[str], u
     before = is_online(users)
     ConnectionRow.objects.filter(pk__in=gone).delete()
     ConnectionRow.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["id"], update_fields=COUNTED, batch_size=500
+        rows, update_conflicts=True, unique_fields=["id"], update_fields=CHANGING, batch_size=500
     )
     return _moves(before, is_online(users))
 

@@ -379,3 +379,26 @@ async def test_a_thousand_come_and_go_and_leave_nothing(start_server) -> None:
         assert asyncio.get_running_loop().time() < deadline, (before, after)
         await asyncio.sleep(0.3)
     assert after["actors"] == after["feeds"] == after["sessions"] == 0
+
+
+ACTORS = """
+from realtime_project import registry
+rows = registry.actors()
+print(json.dumps({row.id: [row.endpoint, row.state, row.session, row.last_message_at is not None] for row in rows}))
+"""
+
+
+async def test_z72_actors_can_be_listed_and_read_from_any_process(acted: Server) -> None:
+    async with connect(acted.ws("ws/acted/")) as socket, connect(acted.ws("ws/acted/news/")):
+        connection = (await hello(socket))["connection"]
+        await ask(socket, "add")
+        for _ in range(80):
+            found = await asyncio.to_thread(acted.python, ACTORS)
+            if connection in found and "count=1" in found[connection][1]:
+                break
+            await asyncio.sleep(0.1)
+        endpoint, state, session, was_told = found[connection]
+    assert (endpoint, session, was_told) == ("/ws/acted/", None, True)
+    assert state.startswith("Counter(")
+    assert "count=1" in state
+    assert all(endpoint != "/ws/acted/news/" for endpoint, *_ in found.values())

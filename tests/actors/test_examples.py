@@ -54,12 +54,12 @@ async def test_z65_a_name_that_is_none_is_refused_with_a_reason(server: Server, 
     async with connect(server.ws("ws/names/")) as socket:
         assert await socket.recv() == ASK
         await socket.send(name)
-        answer = await socket.recv()
+        answer = str(await socket.recv())
         assert why in answer
         assert answer.endswith(ASK)
         await socket.send(unique("good"))
         await socket.send("hello")
-        assert (await socket.recv()).endswith("]: hello")
+        assert str(await socket.recv()).endswith("]: hello")
 
 
 async def test_z65_a_name_is_one_persons_while_they_are_there(server: Server) -> None:

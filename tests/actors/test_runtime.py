@@ -186,8 +186,9 @@ class Actors(RuleBasedStateMachine):
     # what happens -------------------------------------------------------------------------------------------------
     def come(self, token: str | None) -> tuple[Actor, Client, sessions.Opened]:
         client = Client(next(self.numbers))
-        own = Own(Topic(f"in.{client.id}"), Topic(f"out.{client.id}"))
-        first = Counting(own.topic_out)
+        topic_out = Topic(f"out.{client.id}")
+        own = Own(Topic(f"in.{client.id}"), topic_out)
+        first = Counting(topic_out)
         claim = sessions.Claim(
             client.id, "server", client.endpoint, None, token, sessions.new_token(), 1, codec.encode(first, own)
         )
