@@ -75,6 +75,13 @@ def network_of(address: str) -> Network:
     return network
 
 
+def covers(network: str, address: str) -> bool:
+    """Whether a ban of `network` would be one of `address`."""
+    kept = Bans()
+    kept.know(frozenset(), frozenset([str(network_of(network))]))
+    return kept.refuse(None, address)
+
+
 # keeping them ---------------------------------------------------------------------------------------------------
 class Bans:
     """What this process knows of the bans."""
@@ -113,13 +120,16 @@ class Bans:
         rows = await database.run(_read)
         users = frozenset(user for user, _ in rows if user is not None)
         networks = frozenset(address for _, address in rows if address is not None)
+        if self.know(users, networks):
+            self.close(list(registry.connections.values()))
+
+    def know(self, users: frozenset[Any], networks: frozenset[str]) -> bool:
+        """These are banned, and nobody else. Whether that is news."""
         self._known = True
         if (users, networks) == (self._users, self._networks):
-            return
-        self._users = users
-        if networks != self._networks:
-            self._networks, self._ranges = networks, _ranges(networks)
-        self.close(list(registry.connections.values()))
+            return False
+        self._users, self._networks, self._ranges = users, networks, _ranges(networks)
+        return True
 
     def close(self, connections: Iterable[Connection]) -> None:
         """Close those that may not be here."""

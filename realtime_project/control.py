@@ -22,7 +22,7 @@ from .feeds import Event
 from .frames import legal_close_code
 from .models import Connection as ConnectionRow
 from .models import Server
-from .topics import hub
+from .topics import Topic, hub
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,12 @@ PREFIX = "control:"  # and a server's id
 KEPT = timedelta(hours=1)  # an order that nobody has carried out by then is no longer meant
 ASKED = 5_000  # connections a query
 TIDYING = 600.0  # seconds between two looks for logs that nobody needs
+
+
+ANNOUNCED = 500  # characters of an announcement
+
+# Texts for everybody who is connected. Each app tells its own clients, in its own way.
+announcements = Topic("announcements", history=True)
 
 
 class UnknownConnection(LookupError):
@@ -123,6 +129,13 @@ def look(user: Any = None, session: str | None = None) -> None:
 def tail(connection: Any, to: str, seconds: float) -> None:
     """Show what passes on a connection, given by its row, to the private topic `to`. See tails.py."""
     order([connection.server_id], Tail(connection.pk, to, seconds))
+
+
+def announce(text: str) -> None:
+    """Tell everybody who is connected to any server. Raises ValueError for an empty or long text."""
+    if not 0 < len(text.strip()) <= ANNOUNCED:
+        raise ValueError(f"an announcement has 1 to {ANNOUNCED} characters")
+    announcements.publish_sync(text.strip())
 
 
 def drain(server: str) -> None:

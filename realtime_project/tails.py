@@ -3,8 +3,8 @@
 The rule: what nobody watches costs nothing. A tap stands in a connection's way only until its last watcher has not
 renewed for a while; then the connection is as it was. What is shown is a copy: cut, without secrets, so many a second.
 
-Frames travel on the watcher's private topic, a JSON object every PACE seconds at most:
-{"type": "frames", "skipped": 0, "frames": [{"way": "in", "kind": "text", "size": 5, "text": "hello", "at": 1764036000123}]}
+Frames travel on the watcher's private topic, every PACE seconds at most: {"type": "frames", "skipped": 0, "frames":
+[{"way": "in", "kind": "text", "size": 5, "text": "hello", "at": 1764036000123}]}
 """
 
 from __future__ import annotations
