@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 PORT ?= 8000
 ARGS ?=
+# A file's tests share servers, so a file stays together; the browser's come last, as they are collected.
+PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 BIN := .venv/bin
 INSTALLED := .venv/requirements.installed
 PEERS := .benchmarks/peers
@@ -24,7 +26,7 @@ run: $(INSTALLED) ## install, migrate, and serve http://localhost:8000 (PORT=900
 	@exec $(BIN)/python manage.py runserver $(PORT)
 
 test: $(INSTALLED) services ## every test but the soaks (ARGS="-k rooms" for some of them)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 check: $(INSTALLED) ## style, types, migrations and Django's own checks
 	@$(BIN)/ruff check

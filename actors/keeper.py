@@ -82,5 +82,8 @@ async def _play(setup: Setup | None, opened: sessions.Opened) -> None:
     try:
         async with asyncio.timeout(LONGEST):
             await actor.rest()
+    except TimeoutError:
+        logger.error("session %s is put aside: its actor did not come to rest within %.0f s", session.id, LONGEST)
+        await database.run(sessions.put_aside, session)
     finally:
         actor.stop()

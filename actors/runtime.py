@@ -168,10 +168,13 @@ class Actor:
     async def leave(self, message: Any) -> None:
         """Tell it its last message, after all others; then it has stopped."""
         self._mailbox.append(Last(message))
-        if not self._running:
-            await self._run()
-        while not self.stopped:
-            await self._change()
+        try:
+            if not self._running:
+                await self._run()
+            while not self.stopped:
+                await self._change()
+        finally:  # also where its client's task is cancelled
+            self.stop()
 
     async def rest(self) -> None:
         """For an actor whose client is away: let its timers run out, await its calls, then leave the session."""

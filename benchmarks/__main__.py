@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from . import cluster, report, servers
-from .contestants import AT_HOME, OURS, PEERS, PRODUCTION, Contestant
+from .contestants import AT_HOME, OURS, OURS_STORED, PEERS, PRODUCTION, Contestant
 from .fanout import Mode
 from .generator import Figures
 from .processes import PROJECT, Server
@@ -33,6 +33,7 @@ MODES = (Mode("1 in flight", 1), Mode("4 in flight", 4), Mode("bursts of 100", 1
 SHARED_MODES = (Mode("1 in flight", 1), Mode("64 in flight", 64))
 TOGETHER = Mode("bursts of 64", 64, bursts=True)
 SHARED_READERS = 1_000  # of all servers together
+STORED = 64  # actors
 ALONE = 4.0  # seconds in which Redis is only rung
 
 
@@ -167,6 +168,18 @@ def lists_and_ones(results: Results, database: str, plan: Plan, measure: Callabl
             say(name, rounds[name][-1])
 
 
+def transitions(results: Results, contestants: list[Contestant], template: Path, plan: Plan) -> None:
+    """Stored actors, each with one message under way: every answer is a state that was saved."""
+    for number in range(plan.rounds):
+        print(f"\nTransitions of {STORED} stored actors, round {number + 1} of {plan.rounds}")
+        for name, settings in (("lists", {}), ("lists of one", {"COMMIT_LIST": 1})):
+            with servers.fresh(OURS_STORED, template, **settings) as server:
+                told = {"path": OURS_STORED.echo, "connections": STORED, "seconds": plan.posting}
+                figures = generate("echo", server.log, port=server.port, server=server.pid, **told)
+            say(name, figures)
+            results.transitions.setdefault(name, []).append(figures)
+
+
 # Several servers ------------------------------------------------------------------------------------------------
 
 
@@ -246,7 +259,7 @@ def commands(postgres: Postgres, redis: Redis, plan: Plan) -> Figures:
     return {"a burst": sent / bursts, "a message": sent / figures["published"], "bursts": bursts}
 
 
-COMPARISONS = {"fanout": fanout, "echo": echo, "posts": posts, "servers": shared}
+COMPARISONS = {"fanout": fanout, "echo": echo, "posts": posts, "transitions": transitions, "servers": shared}
 
 
 def main() -> None:

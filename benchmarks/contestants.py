@@ -74,6 +74,13 @@ OURS = Contestant(
     database=True,
     environment=PRODUCTION,
 )
+ACTING = {**PRODUCTION, "DJANGO_SETTINGS_MODULE": "benchmarks.acting.settings"}
+OURS_ACTOR = Contestant(
+    "this project, an actor", OURS.command, broadcast=None, echo="/echo/", database=True, environment=ACTING
+)
+OURS_STORED = Contestant(
+    "this project, a stored actor", OURS.command, broadcast=None, echo="/count/", database=True, environment=ACTING
+)
 OURS_RAW = Contestant("this server, raw ASGI", (sys.executable, "-m", "benchmarks.peers.ours"), broadcast=None)
 PLAIN = Contestant("plain Channels on Daphne", daphne("plain_channels.asgi"))
 DAPHNE_RAW = Contestant("Daphne, raw ASGI", daphne("raw"), broadcast=None)
@@ -88,7 +95,7 @@ NODE_SOCKETIO = Contestant(
 NODE_WS = Contestant("ws on Node", node("ws.cjs"), environment=NODE)
 ZEF = Contestant("Zef", (str(PYTHON), "-m", "benchmarks.peers.zef_chat"), environment={"ZEF_QUIET": 1})
 
-AT_HOME = (OURS, OURS_RAW, PLAIN, DAPHNE_RAW)  # what `make bench` has without installing anything
+AT_HOME = (OURS, OURS_RAW, OURS_ACTOR, PLAIN, DAPHNE_RAW)  # what `make bench` has without installing anything
 PEERS = (UVICORN_RAW, FASTAPI, PYTHON_SOCKETIO, NODE_SOCKETIO, NODE_WS, ZEF)
 
 

@@ -10,7 +10,7 @@ from statistics import median
 
 from . import servers
 from .chart import Bar, Panel, chart
-from .contestants import DAPHNE_RAW, NODE_WS, OURS, OURS_RAW, PLAIN, UVICORN_RAW, ZEF, peers_versions
+from .contestants import DAPHNE_RAW, NODE_WS, OURS, OURS_ACTOR, OURS_RAW, PLAIN, UVICORN_RAW, ZEF, peers_versions
 from .processes import PROJECT
 from .results import Results, Rounds, Target, median_of, times
 
@@ -53,6 +53,9 @@ def targets(results: Results) -> list[Target]:
     def echo(theirs: str) -> float | None:
         return times(results.echo, OURS_RAW.name, theirs)
 
+    def actor(theirs: str) -> float | None:
+        return times(results.echo, OURS_ACTOR.name, theirs)
+
     def shared(mode: str, key: str) -> float | None:
         return times(results.servers.get(mode, {}), "two servers", "one server", key)
 
@@ -70,6 +73,9 @@ def targets(results: Results) -> list[Target]:
         Target(f"{where}, bursts of 100: times ws", 50, fanout(MODES[2], NODE_WS.name)),
         Target("Echo, raw ASGI: times Daphne", 2.5, echo(DAPHNE_RAW.name)),
         Target("Echo, raw ASGI: times uvicorn", 1, echo(UVICORN_RAW.name), aim=True),
+        Target("Echo by an actor: times a plain Channels consumer on Daphne", 4, actor(PLAIN.name)),
+        Target("Echo by an actor: times Zef's actor", 3, actor(ZEF.name)),
+        Target("Stored actors: lists, times lists of one", 5, times(results.transitions, "lists", "lists of one")),
         Target(
             f"Memory of one of {MANY:,} connections",
             30_000,
@@ -230,6 +236,16 @@ Opened forty at a time, all subscribed. Memory is what the process grew by, divi
 One message of 128 bytes under way on each connection. "Raw ASGI" is
 [one and the same callable](../benchmarks/peers/raw.py) under each server; "{OURS.name}" is `ws/asgi/echo/`, behind
 sessions, origins, the door and its counters.
+
+"{OURS_ACTOR.name}" is [two rules](../benchmarks/acting/routing.py), and Zef's is an actor too;
+"plain Channels" is a consumer of three lines.
+
+## Saved transitions a second, 64 stored actors
+
+{rate_table(results.transitions, "lists", "transitions/s")}
+
+Each actor has one message under way and answers once its new state is committed to SQLite, with `synchronous` at FULL.
+"Lists of one" is the same server with `COMMIT_LIST=1`.
 
 ## Posts acknowledged a second, 64 in flight
 

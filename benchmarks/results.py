@@ -26,6 +26,7 @@ class Results:
     fanout: dict[tuple[int, str], Rounds] = field(default_factory=dict)  # by readers and mode; the opening is a mode
     echo: Rounds = field(default_factory=dict)
     posts: dict[str, Rounds] = field(default_factory=dict)  # by database: "lists" and "lists of one"
+    transitions: Rounds = field(default_factory=dict)  # of stored actors: "lists" and "lists of one"
     servers: dict[str, Rounds] = field(default_factory=dict)  # by mode: "one server" and "two servers" over Redis
     commands: list[Figures] = field(default_factory=list)  # PUBLISH commands for each burst and each message
     failures: dict[str, str] = field(default_factory=dict)  # who could not be measured, and why

@@ -18,7 +18,17 @@ from benchmarks import echo, fanout, posts, report
 from benchmarks.__main__ import MODES, generate
 from benchmarks.chart import Bar, Panel, chart, short
 from benchmarks.client import BrokenOff, Connection, Poller, buffer, frame, packet
-from benchmarks.contestants import DAPHNE_RAW, NODE_WS, OURS, OURS_RAW, PLAIN, ZEF, Contestant
+from benchmarks.contestants import (
+    DAPHNE_RAW,
+    NODE_WS,
+    OURS,
+    OURS_ACTOR,
+    OURS_RAW,
+    OURS_STORED,
+    PLAIN,
+    ZEF,
+    Contestant,
+)
 from benchmarks.fanout import Crowd, Measurement, Mode
 from benchmarks.generator import Figures
 from benchmarks.results import Results, Target, median_of, times
@@ -188,6 +198,17 @@ def test_echoes_are_counted(who: Contestant, contestant: Callable[[Contestant], 
 def test_our_echo_is_counted_with_its_prefix(server: Server) -> None:
     assert OURS.echo
     assert echo.measure(server.port, server.pid, OURS.echo, OURS.prefix, connections=2, **SHORT)["rate"] > 0
+
+
+@pytest.mark.parametrize("who", [OURS_ACTOR, OURS_STORED], ids=lambda who: who.name)
+def test_actors_are_counted(who: Contestant, template: Path, tmp_path: Path) -> None:
+    running = who.server(tmp_path, template).start()
+    try:
+        assert who.echo
+        assert echo.measure(running.port, running.pid, who.echo, connections=2, **SHORT)["rate"] > 0
+    finally:
+        running.stop()
+    assert "Traceback" not in running.log()
 
 
 def test_posts_are_counted_as_the_database_counts_them(start_server: Callable[..., Server]) -> None:
