@@ -144,7 +144,7 @@ class ConnectionAdmin(Watched):
         return ["id__startswith", "client_ip__startswith", "path", name, "=session"]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("realtime_project.view_connection")  # type: ignore[union-attr]
+        return request.user.has_perm("realtime_project.view_connection")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)

@@ -1,5 +1,7 @@
 """Actors, as staff see them: connections whose endpoint is in actor mode. A view of the registry, with no table."""
 
+from typing import ClassVar
+
 from django.db import models
 
 from realtime_project.models import Connection
@@ -13,7 +15,7 @@ class ActorManager(models.Manager["Actor"]):
 class Actor(Connection):
     """A connection with an actor. Who may see connections may see it."""
 
-    objects = ActorManager()
+    objects: ClassVar[ActorManager] = ActorManager()
 
     class Meta:
         proxy = True

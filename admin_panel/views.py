@@ -69,7 +69,7 @@ def _context(
 
 def endpoints(request: HttpRequest) -> HttpResponse:
     """Every WebSocket endpoint that some server has, with what passes there now."""
-    if not request.user.has_perm("realtime_project.view_server"):  # type: ignore[union-attr]
+    if not request.user.has_perm("realtime_project.view_server"):
         raise PermissionDenied
     servers = list(registry.servers())
     modes: dict[str, str] = {}

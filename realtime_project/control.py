@@ -205,8 +205,8 @@ class Orders:
                 looks.append(order)
                 continue
             if isinstance(order, Tail):
-                if connection := private.clients.get(order.connection):
-                    tails.show(connection, order.to, order.seconds)
+                if watched := private.clients.get(order.connection):
+                    tails.show(watched, order.to, order.seconds)
                 continue
             logger.info("ordered: %r", order)
             if isinstance(order, Close):

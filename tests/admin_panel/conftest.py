@@ -45,21 +45,21 @@ class Desk:
     """A browser without scripts, in the hands of one member of staff."""
 
     def __init__(self, server: Server, cookie: str | None):
-        self.server, self.cookie = server, cookie
-        kept = cookies(cookie) if cookie else None
-        self.browser = httpx.Client(base_url=server.url, cookies=kept, trust_env=False, timeout=PATIENCE)
+        self.server = server
+        self.cookies = {**(cookies(cookie) if cookie else {}), "csrftoken": "t" * 32}
 
     def get(self, path: str, **query: Any) -> httpx.Response:
-        return self.browser.get(path, params=query or None)
+        return self._ask("GET", path, params=query or None)
 
     def post(self, path: str, **form: Any) -> httpx.Response:
-        if "csrftoken" not in self.browser.cookies:
-            self.browser.get("/admin/login/", follow_redirects=True)
-            if "csrftoken" not in self.browser.cookies:  # who is logged in is led past the form
-                self.browser.get("/accounts/guest/", follow_redirects=True)
-        token = self.browser.cookies.get("csrftoken") or "x" * 32
-        self.browser.cookies.set("csrftoken", token)
-        return self.browser.post(path, data={**form, "csrfmiddlewaretoken": token})
+        return self.post_without_token(path, **form, csrfmiddlewaretoken=self.cookies["csrftoken"])
+
+    def post_without_token(self, path: str, **form: Any) -> httpx.Response:
+        return self._ask("POST", path, data=form)
+
+    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        with httpx.Client(base_url=self.server.url, cookies=self.cookies, trust_env=False, timeout=PATIENCE) as browser:
+            return browser.request(method, path, **request)
 
     def order(self, name: str, **form: Any) -> httpx.Response:
         """Gives an order on its page."""

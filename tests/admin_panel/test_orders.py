@@ -126,7 +126,7 @@ async def test_an_order_cannot_be_forged(server: Server, desk: Desks) -> None:
             assert desk("viewer").get(f"{detail}/close/").status_code == 403
             permitted = desk("close_connection")
             content = {"confirmed": "1", "targets": id, "why": "x", "code": "4410"}
-            assert permitted.browser.post("/admin/orders/close/", data=content).status_code == 403  # no CSRF token
+            assert permitted.post_without_token("/admin/orders/close/", **content).status_code == 403  # no CSRF token
             assert permitted.get("/admin/orders/close/", **content).status_code == 200  # a link only asks
 
         await asyncio.to_thread(forge)
