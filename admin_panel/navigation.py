@@ -34,6 +34,7 @@ def sidebar(request: HttpRequest) -> list[Item]:
         {
             "title": "Steer",
             "items": [
+                item("Console", "terminal", "admin_panel:console", "realtime_project.view_server"),
                 listed("Bans", "block", "realtime_project.ban"),
                 ordered("Publish", "send", "publish", item),
                 ordered("Announce", "campaign", "announce", item),

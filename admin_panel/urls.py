@@ -9,5 +9,6 @@ app_name = "admin_panel"
 
 urlpatterns = [
     path("endpoints/", admin.site.admin_view(views.endpoints), name="endpoints"),
+    path("console/", admin.site.admin_view(views.console), name="console"),
     path("orders/<slug:name>/", admin.site.admin_view(views.order), name="order"),
 ]

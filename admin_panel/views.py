@@ -1,4 +1,4 @@
-"""The panel's pages beside the lists: endpoints, and the one page on which every order is given."""
+"""The panel's pages beside the lists: endpoints, the console, and the one page on which every order is given."""
 
 from collections import defaultdict
 from typing import Any
@@ -8,12 +8,12 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Count, Sum
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
-from realtime_project import registry
+from realtime_project import registry, routing
 from realtime_project.commits import Unavailable
 from realtime_project.models import Connection
 from realtime_project.topics import PublishError
@@ -103,3 +103,20 @@ def endpoints(request: HttpRequest) -> HttpResponse:
     ]
     context = {**admin.site.each_context(request), "title": "Endpoints", "rows": rows, "servers": len(servers)}
     return TemplateResponse(request, "admin_panel/endpoints.html", context)
+
+
+def console(request: HttpRequest) -> HttpResponse:
+    """Every endpoint of this server, to be tried as a client."""
+    if not request.user.has_perm("realtime_project.view_server"):
+        raise PermissionDenied
+    described = {f"/{demo.pattern}": demo for demo in routing.demos}
+    found = [
+        described.get(endpoint["path"])
+        or {
+            "pattern": endpoint["path"].removeprefix("/"),
+            "about": f"In {endpoint['mode']} mode.",
+            "address": endpoint["path"],
+        }
+        for endpoint in routing.endpoints
+    ]
+    return render(request, "admin_panel/console.html", {"demos": found})

@@ -30,7 +30,9 @@ from django.test import Client
 from chat.models import User
 sessions = {{}}
 for name, permissions in {staff!r}.items():
-    user = User.objects.create_user("staff " + name, is_staff=name != "ordinary", is_superuser=name == "super")
+    user = User.objects.filter(username="staff " + name).first() or User.objects.create_user(
+        "staff " + name, is_staff=name != "ordinary", is_superuser=name == "super"
+    )
     wanted = Permission.objects.filter(codename__in=permissions, content_type__app_label="realtime_project")
     assert wanted.count() == len(permissions), (name, permissions)
     user.user_permissions.set(wanted)
@@ -67,7 +69,7 @@ class Desk:
 
 
 def hire(server: Server, *names: str) -> dict[str, str]:
-    """Name → the Cookie header of such a member of staff. New people, with the permissions in STAFF."""
+    """Name → the Cookie header of such a member of staff, with the permissions in STAFF."""
     known = {**STAFF, "super": [], "ordinary": []}
     sessions = server.python(HIRE.format(staff={name: known[name] for name in names}))
     return {name: f"sessionid={key}" for name, key in sessions.items()}
