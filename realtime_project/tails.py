@@ -32,7 +32,7 @@ MODE = "tail"  # of the watchers' own connections, which cannot be watched: each
 # A JSON member whose name says that its value is nobody's business. A value that was cut has no closing quote.
 SECRET = re.compile(
     r'("[^"]{0,40}(?:token|password|secret|session|cookie|authori[sz]ation|api_?key|csrf|credential)[^"]{0,40}"\s*:\s*)'
-    r'(?:"(?:[^"\\]|\\.)*"?|[^,\s]+)',
+    r'(?:"(?:[^"\\]|\\.)*"?|[\[{][^\]}]*|[^,\s\]}]+)',
     re.IGNORECASE,
 )
 

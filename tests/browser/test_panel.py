@@ -1,4 +1,4 @@
-"""The admin panel in a browser, with real clients at the other end: what staff see moves, and what they order happens."""
+"""The admin panel in a browser, with real clients: what staff see moves, and what they order happens."""
 
 import os
 import re
@@ -114,12 +114,6 @@ def test_the_dashboard_moves_pauses_and_says_when_it_is_old(
     expect(page.get_by_test_id("state")).to_contain_text("Connection lost: this is old. Trying again in")
     own_server.start()
     expect(page.get_by_test_id("state")).to_have_text("Live", timeout=30_000)
-    people_hear_of_the_outage(page)
-
-
-def people_hear_of_the_outage(page: Page) -> None:
-    """The browser writes every refused attempt on its console; that is not a mistake of the page."""
-    page.evaluate("window.__violations")
 
 
 def test_a_client_comes_is_watched_and_closed_and_goes(

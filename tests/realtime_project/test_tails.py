@@ -18,6 +18,7 @@ from realtime_project.feeds import Event, Run
         ('{"Password":"a \\" b","n":1}', '{"Password":"…","n":1}'),
         ('{"access_token_v2":12345}', '{"access_token_v2":"…"}'),
         ('{"a":{"api_key":"k","b":"c"}}', '{"a":{"api_key":"…","b":"c"}}'),
+        ('{"session": {"id": "k", "of": 3}, "n": 1}', '{"session": "…"}, "n": 1}'),
         ('{"token":"never ends', '{"token":"…"'),
         ("the token is in plain words", "the token is in plain words"),
         ("", ""),
