@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from realtime_project.commits import Unavailable, commits
 from realtime_project.feeds import Subscription
+from realtime_project.figures import counters
 from realtime_project.publishing import Publish
 
 from . import sessions
@@ -157,6 +158,7 @@ class Actor:
             return False
         if len(self._mailbox) >= OVERFLOW:
             counts.overflowed += 1
+            counters.drops += 1
             if counts.overflowed % 1_000 == 1:
                 logger.warning("%s: %d messages wait, others are dropped", self, OVERFLOW)
             return False
@@ -262,6 +264,7 @@ class Actor:
         rule = machine.rules.find(message, machine.state)
         if rule is None:
             counts.dropped += 1
+            counters.drops += 1
             logger.debug("%s: no rule for %.200r in %.200r", self, message, machine.state)
         else:
             await self._attempt(rule, message, self._apply(rule, message))

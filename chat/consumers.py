@@ -19,6 +19,7 @@ from realtime_project.commits import Unavailable, commits
 from realtime_project.connections import Connection
 from realtime_project.consumers import Consumer
 from realtime_project.feeds import Content, Event, Subscription
+from realtime_project.figures import counters, posts
 from realtime_project.limits import Bucket
 from realtime_project.topics import PublishError, Topic, hub
 
@@ -97,8 +98,11 @@ class TopicConsumer(Consumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         content: Content = bytes_data if text_data is None else text_data  # type: ignore[assignment]
-        while self.targets and (seconds := self.bucket.take()) and not self.connection.gone:  # noqa: ASYNC110
-            await asyncio.sleep(min(seconds, GLANCE))
+        if self.targets and (seconds := self.bucket.take()):
+            counters.rate_limited += 1
+            while seconds and not self.connection.gone:
+                await asyncio.sleep(min(seconds, GLANCE))
+                seconds = self.bucket.take()
         for topic in self.targets:
             await self.push(topic, content)
 
@@ -317,18 +321,20 @@ class ChatConsumer(Consumer):
 
     async def _write(self, id: str | None, function: Service[Item], item: Item) -> None:
         """Many writes of one connection may be in flight: the ack finds its way by id."""
+        taken = time.perf_counter()
         while self.unacknowledged >= UNACKNOWLEDGED:
             self.room_to_write.clear()
             await self.room_to_write.wait()
         self.unacknowledged += 1
-        commits().write(function, item).add_done_callback(lambda done: self._written(id, done))
+        commits().write(function, item).add_done_callback(lambda done: self._written(id, taken, done))
 
-    def _written(self, id: str | None, done: asyncio.Future[rooms.Ack | rooms.Refusal]) -> None:
+    def _written(self, id: str | None, taken: float, done: asyncio.Future[rooms.Ack | rooms.Refusal]) -> None:
         self.unacknowledged -= 1
         self.room_to_write.set()
         outcome = self._outcome(id, done)
         if isinstance(outcome, rooms.Ack):
             self.connection.send_text(protocol.ack(id, *outcome))
+            posts.add(time.perf_counter() - taken)
 
     async def typing(self, command: protocol.Typing) -> None:
         seat = self._seat(command)
@@ -379,6 +385,7 @@ class ChatConsumer(Consumer):
         wait = self.bucket.take()
         if not wait:
             return False
+        counters.rate_limited += 1
         most, window = REFUSED
         now = time.monotonic()
         self.refused = [at for at in self.refused if now - at < window] + [now]

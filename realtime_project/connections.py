@@ -21,6 +21,7 @@ from . import private
 from .bans import BANNED, REASON, bans
 from .cleanup import App, for_one_connection, leave
 from .feeds import Content, Event, Run, size_of
+from .figures import counters
 from .outlets import Send, outlet_of
 from .registry import Actor, registry
 from .revocation import proof_of
@@ -105,6 +106,7 @@ class Connection:
     def take(self, contents: Sequence[Content]) -> None:
         """What came through topic_in."""
         if self._receiver is None:
+            counters.drops += len(contents)
             logger.debug("connection %s takes no messages of others", self.id)
         elif not self.closed:
             for content in contents:
@@ -132,6 +134,7 @@ class Connection:
         elif kind == "websocket.accept":
             self.accepted = True
             self.subprotocol = message.get("subprotocol")
+            counters.opened += 1
             registry.opened(self)
             private.clients[self.id] = self
         elif kind == "websocket.close":
@@ -208,6 +211,8 @@ def door(app: App, endpoint: str) -> App:
             raise
         finally:
             connection.closed = True
+            if connection.accepted:
+                counters.ended(connection)
             registry.closed(connection)
             private.clients.pop(connection.id, None)
 

@@ -182,6 +182,7 @@ class Feed:
         self.members: set[Subscription] = set()  # attached or replaying
         self.attached: set[Subscription] = set()
         self.joined_by: str | None = None  # the channel that has joined the group
+        self.passed = 0  # events delivered here, to however many
         self.life = 0  # counts the lives of the log that were seen to end
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wake = asyncio.Event()
@@ -256,6 +257,7 @@ class Feed:
         """To those attached now, in chunks between which the loop may turn."""
         life = self.life
         self.hub.delivered += len(events) * len(self.attached)
+        self.passed += len(events)
         for index, subscription in enumerate(list(self.attached), 1):
             if subscription.open:
                 subscription.give(events)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from . import private
 from .feeds import Bell, Content, DurableFeed, Feed, Log, Reader, Subscription, group_of
+from .figures import counters
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +106,8 @@ class Seat:
         added = len(batch.events) - before
         if self.waiting + added > OUTBOX:
             del batch.events[before:]
+            if epoch is None:
+                counters.drops += added
             raise PublishError(f"{self.waiting} messages already wait for the channel layer")
         self.waiting += added
         if not self._sending:
@@ -140,6 +143,8 @@ class Seat:
             async with asyncio.timeout(LIMIT):
                 await self.layer.group_send(group, bell)
         except Exception as error:
+            if epoch is None:  # those of a durable topic are in the log
+                counters.drops += len(batch.events)
             logger.warning("topic %r: the layer did not take %d events: %r", name, len(batch.events), error)
             return error
         return None

@@ -26,6 +26,10 @@ class Server(models.Model):
     endpoints = models.JSONField(default=list)  # [{"path": "/ws/feed/", "mode": "topic"}]
     started_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
+    # What it last reported, bounded: see metrics.py.
+    figures = models.JSONField(default=dict)  # now
+    history = models.JSONField(default=list)  # the last five minutes: [numbers in the order of metrics.POINT]
+    topics = models.JSONField(default=list)  # the busiest
 
     class Meta:
         default_permissions = ["view"]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
@@ -92,7 +92,8 @@ class Actor(Protocol):
 # queries --------------------------------------------------------------------------------------------------------
 def servers() -> QuerySet[Server]:
     """The servers that are alive, oldest first."""
-    return Server.objects.filter(seen_at__gt=_lease_begins()).order_by("started_at", "id")
+    alive = Server.objects.filter(seen_at__gt=_lease_begins())
+    return alive.defer("history", "topics").order_by("started_at", "id")
 
 
 def endpoints(server: str) -> list[dict[str, str]]:
@@ -152,6 +153,7 @@ class Registry:
     def __init__(self) -> None:
         self.server_id = private.SERVER
         self.connections: dict[str, Connection] = {}  # open now
+        self._report: Callable[[], dict[str, Any]] = dict
         self._row: Server | None = None  # None until the first request says where this process listens
         self._written: dict[str, Written] = {}  # by id
         self._writing = asyncio.Lock()
@@ -160,12 +162,20 @@ class Registry:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, address: Sequence[Any] | None, endpoints: list[dict[str, str]]) -> bool:
-        """Enter this process and begin to beat. False where that was done before, for the same event loop."""
+    def start(
+        self,
+        address: Sequence[Any] | None,
+        endpoints: list[dict[str, str]],
+        report: Callable[[], dict[str, Any]] = dict,
+    ) -> bool:
+        """Enter this process and begin to beat. False where that was done before, for the same event loop.
+
+        report: asked with every beat for columns of this process's row that change.
+        """
         loop = asyncio.get_running_loop()
         if self._loop is loop:
             return False
-        self._loop = loop
+        self._loop, self._report = loop, report
         host, port = (address or ("", None))[:2]
         self._row = Server(
             id=self.server_id, host=host, port=port, pid=os.getpid(), version=__version__, endpoints=endpoints
@@ -213,7 +223,9 @@ class Registry:
         users = {now[id].user for id in fresh} | {written[id].user for id in gone}
         rows = [self._connection_row(self.connections[id]) for id in fresh + counted]
         assert self._row
-        known, moves = await database.run(_save, self._row, rows, gone, users - {None})
+        report = self._report()
+        vars(self._row).update(report)  # should it have to be entered again
+        known, moves = await database.run(_save, self._row, report, rows, gone, users - {None})
         if not known:  # this server was thought dead, its rows are gone: the others are written again next time
             written.clear()
             gone = []
@@ -288,12 +300,15 @@ def _messages(moves: Moves) -> Iterator[str]:
         yield msgspec.json.encode({"came": came, "went": went}).decode()
 
 
-def _save(server: Server, rows: list[ConnectionRow], gone: list[str], users: set[Any]) -> tuple[bool, Moves]:
+def _save(
+    server: Server, report: dict[str, Any], rows: list[ConnectionRow], gone: list[str], users: set[Any]
+) -> tuple[bool, Moves]:
     """One batch: False if this server's row had been reaped, and is entered again; and which of `users` moved.
 
     users: those of the rows that are new or gone.
     """
-    known = bool(Server.objects.filter(pk=server.pk).update(seen_at=Now()))  # by itself: no row may cost the lease
+    mine = Server.objects.filter(pk=server.pk)
+    known = bool(mine.update(seen_at=Now(), **report))  # by itself: no row may cost the lease
     if not known:
         server.seen_at = Now()  # not when it was first entered
         server.save(force_insert=True)

@@ -13,6 +13,8 @@ from typing import Any
 
 from .bans import bans
 from .control import Orders
+from .figures import counters
+from .metrics import Meter, feel_lag
 from .registry import registry
 from .topics import hub
 
@@ -34,11 +36,12 @@ class Serving:
         self, address: Sequence[Any] | None, endpoints: list[dict[str, str]], drain: Callable[[], None] | None = None
     ) -> bool:
         """Begin; False where that was done before, for this event loop. `drain` is called when it is ordered."""
-        if not registry.start(address, endpoints):
+        meter = Meter()
+        if not registry.start(address, endpoints, lambda: meter.report(self.draining)):
             return False
         hub().start()
         self.orders, self.draining = Orders(registry.server_id, drain), False
-        self._tasks = [asyncio.create_task(companion()) for companion in [bans.watch, *self.companions]]
+        self._tasks = [asyncio.create_task(companion()) for companion in (feel_lag, bans.watch, *self.companions)]
         return True
 
     def leaving(self) -> None:
@@ -69,4 +72,6 @@ class Served:
                 "This server is not ours: close codes and reasons, idle and slow clients, empty frames, refusals with "
                 "a status and a drain at the end are as it has them. `manage.py serve` has all of it."
             )
+        if scope["type"] == "http":
+            counters.requests += 1
         await self.app(scope, receive, send)

@@ -4,6 +4,7 @@ With nothing set this is a development server: DEBUG, SQLite, the in-memory chan
 and must be told what cannot be guessed. A wrong value ends the process at start, with one line for each mistake.
 """
 
+import ipaddress
 import logging
 import os
 import re
@@ -53,6 +54,17 @@ def count(name: str, default: int, least: int = 1) -> int:
 def flag(name: str, default: bool) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     return read(name, lambda text: words.get(text.lower()), default, "1 or 0", lambda _: True)
+
+
+def networks(name: str, default: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """A comma-separated list of addresses and networks."""
+    found = []
+    for part in os.environ.get(name, default).split(","):
+        try:
+            found += [ipaddress.ip_network(part.strip())] if part.strip() else []
+        except ValueError:
+            mistakes.append(f"{name} must hold addresses and networks like 10.0.0.0/8, not {part.strip()!r}.")
+    return found
 
 
 def needed(name: str, example: str) -> list[str]:
@@ -105,6 +117,8 @@ WEBSOCKET_RATE = count("WEBSOCKET_RATE", 50, least=0)  # messages a second and u
 WEBSOCKET_BURST = count("WEBSOCKET_BURST", 100)  # messages
 DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = DAPHNE_WEBSOCKET_MAX_FRAME_SIZE = WEBSOCKET_MAX_MESSAGE_SIZE
 SERVER_LEASE = seconds("SERVER_LEASE", 10)  # a server that has not reported for so long is gone
+METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")  # who shows it may read /metrics
+METRICS_ALLOW = networks("METRICS_ALLOW", "127.0.0.1,::1" if DEBUG else "")  # ... and who comes from there
 GUESTS_PER_ADDRESS = count("GUESTS_PER_ADDRESS", 30)  # new people an address may bring in an hour
 
 # The house ------------------------------------------------------------------------------------------------------
@@ -281,8 +295,11 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "filters": {"refusals": {"()": "django.utils.log.CallbackFilter", "callback": refusal_in_a_line}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": "INFO"},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line"},
+        "errors": {"class": "realtime_project.figures.ErrorCounter"},
+    },
+    "root": {"handlers": ["console", "errors"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "level": "INFO"},  # once, through the root
         "django.request": {"filters": ["refusals"]},

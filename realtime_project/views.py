@@ -4,8 +4,9 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from . import readiness, routing
+from . import metrics, readiness, routing
 
 
 @never_cache
@@ -21,6 +22,15 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     """503 and what is missing, until all that is needed answers; and while the server drains."""
     missing = await readiness.missing()
     return JsonResponse({"ready": not missing, "missing": missing}, status=503 if missing else 200)
+
+
+@never_cache
+@require_safe
+async def measured(request: HttpRequest) -> HttpResponse:
+    """This process's numbers, for Prometheus. 404 for who may not have them."""
+    if not metrics.may_read(request):
+        raise Http404
+    return HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @require_safe

@@ -5,7 +5,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("realtime_project", "0004_orders_and_bans"),
+        ("realtime_project", "0005_orders_and_bans"),
     ]
 
     operations = [

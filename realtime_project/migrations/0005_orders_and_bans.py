@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("realtime_project", "0003_actors_in_the_registry"),
+        ("realtime_project", "0004_figures"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
