@@ -24,10 +24,12 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from realtime_project import registry
 from realtime_project.models import Ban, Connection, Server, TopicEvent, TopicHead
 
 from .actions import ACTIONS, MOST
 from .models import Actor
+from .snapshot import SILENT
 from .views import order
 
 DANGER = ActionVariant.DANGER
@@ -47,6 +49,17 @@ def ago(moment: datetime | None) -> str:
 def ordering(name: str, **query: Any) -> HttpResponse:
     """Leads to the page of an order."""
     return redirect(f"{reverse('admin_panel:order', args=[name])}?{urlencode(query)}")
+
+
+def busiest() -> list[dict[str, Any]]:
+    """The topics of which the servers report most events, plain ones too, added up over the servers."""
+    found: dict[str, dict[str, Any]] = {}
+    for topics in registry.servers().values_list("topics", flat=True):
+        for topic in topics:
+            total = found.setdefault(topic["name"], {**topic, "subscribers": 0, "rate": 0})
+            total["subscribers"] += topic["subscribers"]
+            total["rate"] = round(max(total["rate"], topic["rate"]), 1)  # every server hears of every event
+    return sorted(found.values(), key=lambda topic: (-topic["rate"], -topic["subscribers"], topic["name"]))[:12]
 
 
 class Watched(ModelAdmin):  # type: ignore[misc]
@@ -80,7 +93,7 @@ class Watched(ModelAdmin):  # type: ignore[misc]
 
 @admin.register(Server)
 class ServerAdmin(Watched):
-    list_display = ["address", "short", "version", "clients", "started", "reported", "holds"]
+    list_display = ["address", "short", "version", "clients", "cpu", "memory", "started", "reported", "holds"]
     ordering = ["started_at", "id"]
     search_fields = ["id__startswith", "host", "version"]
     fields = ["id", "host", "port", "pid", "version", "started_at", "seen_at", "clients", "paths"]
@@ -89,7 +102,7 @@ class ServerAdmin(Watched):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Server]:
         rows: QuerySet[Server] = super().get_queryset(request)
-        return rows.annotate(load=Count("connections"))
+        return rows.defer("history", "topics").annotate(load=Count("connections"))
 
     @display(description="address", ordering="host")
     def address(self, server: Server) -> str:
@@ -104,6 +117,14 @@ class ServerAdmin(Watched):
         url = reverse("admin:realtime_project_connection_changelist")
         return format_html('<a href="{}?server__id__exact={}">{}</a>', url, server.pk, server.load)
 
+    @display(description="CPU")
+    def cpu(self, server: Server) -> str:
+        return f"{server.figures.get('cpu', 0)} %"
+
+    @display(description="memory")
+    def memory(self, server: Server) -> str:
+        return filesizeformat(server.figures.get("memory", 0))
+
     @display(description="runs for", ordering="started_at")
     def started(self, server: Server) -> str:
         return ago(server.started_at)
@@ -112,10 +133,16 @@ class ServerAdmin(Watched):
     def reported(self, server: Server) -> str:
         return f"{ago(server.seen_at)} ago"
 
-    @display(description="lease", label={"holds": "success", "silent": "warning", "ended": "danger"})
+    @display(
+        description="lease", label={"holds": "success", "silent": "warning", "drains": "warning", "ended": "danger"}
+    )
     def holds(self, server: Server) -> str:
-        silent = (timezone.now() - server.seen_at).total_seconds()
-        return "ended" if silent > settings.SERVER_LEASE else "silent" if silent > 3.5 else "holds"
+        silent = timezone.now() - server.seen_at
+        if silent.total_seconds() > settings.SERVER_LEASE:
+            return "ended"
+        if silent > SILENT:
+            return "silent"
+        return "drains" if server.figures.get("draining") else "holds"
 
     @display(description="endpoints")
     def paths(self, server: Server) -> str:
@@ -266,6 +293,7 @@ class TopicAdmin(Watched):
     search_fields = ["name"]
     ordering = ["name"]
     fields = ["name", "offset", "retained", "since"]
+    list_before_template = "admin_panel/busiest.html"
     readonly_fields = ["retained", "since"]
     actions_list = ["publish"]
 
@@ -275,6 +303,9 @@ class TopicAdmin(Watched):
         return rows.annotate(
             first=Subquery(kept.values("offset")[:1]), first_at=Subquery(kept.values("created_at")[:1])
         )
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().changelist_view(request, {**(extra_context or {}), "busiest": busiest()})
 
     @display(description="events kept")
     def retained(self, topic: Any) -> str:

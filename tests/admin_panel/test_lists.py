@@ -28,7 +28,8 @@ def fill(count: int) -> None:
     people = get_user_model().objects
     ann = people.filter(username="ann").first() or people.create_user("ann")
     server, _ = Server.objects.get_or_create(
-        id="s" * 32, host="here", port=1, pid=1, version="1", seen_at=Now() + timedelta(hours=1)
+        id="s" * 32,
+        defaults={"host": "here", "port": 1, "pid": 1, "version": "1", "seen_at": Now() + timedelta(hours=1)},
     )
     Connection.objects.all().delete()
     Connection.objects.bulk_create(
@@ -113,6 +114,19 @@ def test_a_topic_shows_how_much_of_it_is_kept(boss: Client) -> None:
     assert {row.name: row.first for row in page.context["cl"].result_list} == {"trimmed": 5, "empty": None}
     detail = boss.get(f"/admin/realtime_project/topichead/{topic.pk}/change/").content.decode()
     assert "secret" not in page.content.decode() + detail
+
+
+def test_the_busiest_topics_are_added_up_over_the_servers(boss: Client) -> None:
+    for server, rate in (("one", 3.5), ("two", 4.0)):
+        topics = [{"name": "news", "durable": True, "subscribers": 2, "rate": rate}]
+        topics += [{"name": "chat.live:<1>", "durable": False, "subscribers": 1, "rate": 0.0}] * (server == "one")
+        Server.objects.create(id=server, host="here", pid=1, version="1", topics=topics)
+    page = boss.get("/admin/realtime_project/topichead/")
+    assert [(topic["name"], topic["subscribers"], topic["rate"]) for topic in page.context["busiest"]] == [
+        ("news", 4, 4.0),
+        ("chat.live:<1>", 1, 0.0),
+    ]
+    assert "chat.live:&lt;1&gt;" in page.content.decode()
 
 
 def test_what_a_client_sends_is_text_in_the_panel(boss: Client) -> None:

@@ -1,5 +1,6 @@
 """Whom no server lets in: what can be banned, and what a ban covers. Real servers keep it in tests/admin_panel."""
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,7 +42,7 @@ def test_what_holds_is_judged_by_the_databases_clock_and_tidied_later() -> None:
     assert (short.until - timezone.now()).total_seconds() == pytest.approx(3600, abs=60)
     bans.ban(address="203.0.113.7", hours=2, why="spam", by=ann)
     assert {str(ban) for ban in bans.holding()} == {"ann", "203.0.113.7/32"}
-    Ban.objects.filter(pk=short.pk).update(until=timezone.now())
+    Ban.objects.filter(pk=short.pk).update(until=timezone.now() - timedelta(seconds=1))
     assert {str(ban) for ban in bans.holding()} == {"203.0.113.7/32"}
     bans.tidy()
     assert Ban.objects.count() == 2
