@@ -316,6 +316,19 @@ async def test_a_message_reaches_one_client(server: Server, desk: Desks) -> None
             await other.silent()
 
 
+async def test_a_message_that_cannot_arrive_is_not_said_to_be_sent(
+    server: Server, desk: Desks, start_server: Callable[..., Server]
+) -> None:
+    other = start_server(database=server.database)  # without Redis, a message to its clients has no way from here
+    room, content = f"ws/rooms/{unique('room')}/", unique("psst")
+    async with connect(other.ws(room)) as one:
+        id = await client_id(server, f"/{room}")
+        answer = await asyncio.to_thread(desk("message_connection").order, "message", targets=id, content=content)
+        assert (answer.status_code, "in-memory channel layer" in answer.text) == (200, True)
+        await one.silent()
+    assert await asyncio.to_thread(record, server, content) == []
+
+
 async def test_a_server_is_drained(own_server: Server) -> None:
     cookie = (await asyncio.to_thread(hire, own_server, "drain_server"))["drain_server"]
     id = await asyncio.to_thread(
