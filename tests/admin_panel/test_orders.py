@@ -144,7 +144,7 @@ def test_nobody_changes_a_row_by_hand(desk: Desks) -> None:
 
 
 # what it does ---------------------------------------------------------------------------------------------------
-async def test_a_selection_is_closed_and_the_others_stay(server: Server, desk: Desks) -> None:
+async def test_z55_a_selection_is_closed_and_the_others_stay(server: Server, desk: Desks) -> None:
     room = f"ws/rooms/{unique('room')}/"
     async with connect(server.ws(room)) as one, connect(server.ws("ws/asgi/echo/")) as other:
         id = await client_id(server, f"/{room}")
