@@ -3,29 +3,34 @@
 
 (() => {
   const EVERY = 2_000; // ms
-  const rows = () => document.getElementById("result_list");
+  const TABLE = "#result_list";
   const note = document.createElement("p");
+  let form = null;
   let asking = false;
+  let shown = "";
 
-  const isBusy = (table) => document.hidden || asking || table.querySelector(".action-select:checked");
+  const isBusy = () => document.hidden || form.querySelector(".action-select:checked");
+
+  /** Rows take the place of rows; an empty list, which has no table, is another form. */
+  function show(fresh) {
+    if (fresh.innerHTML === shown) return;
+    shown = fresh.innerHTML;
+    const [before, after] = [form, fresh].map((each) => each.querySelector(TABLE));
+    if (!before && !after) return;
+    const focused = document.activeElement?.closest(`${TABLE} a`)?.href;
+    if (before && after) before.innerHTML = after.innerHTML;
+    else form.innerHTML = fresh.innerHTML;
+    if (focused) [...form.querySelectorAll(`${TABLE} a`)].find((link) => link.href === focused)?.focus();
+  }
 
   async function renew() {
-    const table = rows();
-    if (!table || isBusy(table)) return;
+    if (asking || isBusy()) return;
     asking = true;
     try {
-      const answer = await fetch(location.href, { headers: { "X-Requested-With": "fetch" }, redirect: "error" });
+      const answer = await fetch(location.href, { redirect: "error" });
       if (!answer.ok) throw new Error(String(answer.status));
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fresh = page.getElementById("result_list");
-      asking = false;
-      if (!fresh || isBusy(table)) return;
-      if (fresh.innerHTML !== table.dataset.shown) {
-        table.dataset.shown = fresh.innerHTML;
-        const focused = document.activeElement?.closest("#result_list a")?.href;
-        table.innerHTML = fresh.innerHTML;
-        if (focused) [...table.querySelectorAll("a")].find((link) => link.href === focused)?.focus();
-      }
+      if (!isBusy()) show(page.getElementById(form.id));
       note.textContent = "";
     } catch {
       note.textContent = "This list could not be renewed: what it shows may be old.";
@@ -35,10 +40,11 @@
   }
 
   addEventListener("DOMContentLoaded", () => {
-    if (!rows()) return;
+    form = document.getElementById("changelist-form");
+    if (!form) return;
     note.className = "panel-note is-stale";
     note.setAttribute("role", "status");
-    document.getElementById("changelist-form").before(note);
+    form.before(note);
     setInterval(renew, EVERY);
   });
 })();
