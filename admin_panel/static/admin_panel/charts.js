@@ -36,7 +36,7 @@ function chart(home, [title, unit, series]) {
   ));
   const drawn = new Chart(canvas, {
     type: "line",
-    data: { datasets: series.map(([, words]) => ({ label: words, data: [], pointRadius: 0, borderWidth: 1.5, tension: 0.25 })) },
+    data: { datasets: series.map(([, words]) => ({ label: words, data: [], pointRadius: 0, borderWidth: 1.5, cubicInterpolationMode: "monotone" })) },
     options: {
       animation: false,
       parsing: false,

@@ -30,7 +30,8 @@ const NUMBERS = [
   ["Slow readers", (now) => rate(now.rates.slow_readers), (now) => trend(now.rates.slow_readers)],
   ["Database", (now, { database }) => (database.ok ? ms(database.latency_ms) : ["away"]), (now, { database }) => (database.ok ? "" : "is-bad")],
   ["Channel layer", (now, { layer }) => [layer.ok ? "answers" : "away"], (now, { layer }) => (layer.ok ? "" : "is-bad")],
-  ["CPU · memory", (now) => [`${number(now.cpu)} % · ${bytes(now.memory)}`]],
+  ["CPU", (now) => [number(now.cpu), "%"]],
+  ["Memory", (now) => bytes(now.memory).split(" ")],
 ];
 
 const tiles = NUMBERS.map(([title]) => {
