@@ -20,7 +20,7 @@ KEPT = os.environ.get("PANEL_PICTURES")  # a folder for pictures of the pages, t
 CLIENT = """
     (address) => new Promise((resolve) => {
         const socket = new WebSocket(location.origin.replace("http", "ws") + address);
-        window.closed = new Promise((told) => (socket.onclose = ({ code, reason }) => told([code, reason])));
+        window.ended = new Promise((told) => (socket.onclose = ({ code, reason }) => told([code, reason])));
         window.say = (text) => socket.send(text);
         window.heard = [];
         socket.onmessage = ({ data }) => window.heard.push(data);
@@ -55,7 +55,7 @@ def enter(new_context: Callable[..., BrowserContext], people: list[Person]) -> C
 
 @pytest.fixture
 def client(new_context: Callable[..., BrowserContext]) -> Callable[[Server, str], Page]:
-    """A page with an open socket: `window.say(text)`, `window.closed`, `window.heard`."""
+    """A page with an open socket: `window.say(text)`, `window.ended`, `window.heard`."""
 
     def connect(server: Server, address: str) -> Page:
         page = new_context(base_url=server.url).new_page()
@@ -150,7 +150,7 @@ def test_a_client_comes_is_watched_and_closed_and_goes(
     listed.get_by_label("Why").fill(why)
     picture(listed, "order-light")
     listed.get_by_role("button", name="Close", exact=True).click()
-    assert talker.evaluate("window.closed") == [4410, "that is enough"]
+    assert talker.evaluate("window.ended") == [4410, "that is enough"]
     expect(listed.get_by_text("Closing 1 connection.")).to_be_visible()
     listed.goto(f"/admin/realtime_project/connection/?q={room}")
     expect(rows).to_have_count(0)
