@@ -16,6 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from structlog.contextvars import bind_contextvars
 
 from . import private
 from .cleanup import App, for_one_connection, leave
@@ -168,6 +169,7 @@ def door(app: App, endpoint: str) -> App:
 
     async def enter(scope: dict[str, Any], receive: Any, send: Send) -> None:
         connection = Connection(scope, send, endpoint, mode)
+        bind_contextvars(connection=connection.id)  # of this task: for what is logged in it
         limit = min(max_size or settings.WEBSOCKET_MAX_MESSAGE_SIZE, settings.WEBSOCKET_MAX_MESSAGE_SIZE)
         connection.limit_to(limit)
         _warn_of_debug(scope)
