@@ -104,7 +104,7 @@ class Colour(IntEnum):
         [b"inside"],
         {"deep": [{"in": (1,)}]},
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 async def test_what_would_come_back_as_something_else_is_refused(store: Store, value: Any) -> None:
     await store.set("kept", "before")
