@@ -203,7 +203,8 @@ async def test_a_running_server_is_seen_and_steered(own_server: Server) -> None:
         assert await echo.closed() == (4410, "enough")
         [chat] = [row for row in clients if row["mode"] == "chat"]
         await asyncio.to_thread(own_server.manage, "realtime", "close", "--user", chat["username"], "--code", "4000")
-        assert await ann.socket.closed() == (4000, "closed by staff")
+        await asyncio.wait_for(ann.socket.wait_closed(), 8)
+        assert (ann.socket.close_code, ann.socket.close_reason) == (4000, "closed by staff")
         await asyncio.to_thread(own_server.manage, "realtime", "drain", served["id"][:8])
         assert (await feed.closed())[0] == 1012
     assert await asyncio.to_thread(own_server.wait) == 0
