@@ -6,12 +6,14 @@ the lines of a traceback are indented, so that no text of a client passes for a 
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from daphne.access import AccessLogGenerator
+from django.core.exceptions import PermissionDenied
 from structlog.typing import EventDict, Processor
 
 # C0 and C1, what turns the direction of text around, line separators, and halves of characters, which no stream takes.
@@ -46,6 +48,13 @@ def _utc(logger: Any, method: str, event: EventDict) -> EventDict:
     return event
 
 
+def refusal_in_a_line(record: logging.LogRecord) -> bool:
+    """That somebody may not do something is no failure of ours: a line, and no traceback."""
+    if record.exc_info and isinstance(record.exc_info[1], PermissionDenied):
+        record.exc_info = None
+    return True
+
+
 def configuration(for_machines: bool) -> dict[str, Any]:
     """Django's LOGGING. for_machines: a JSON object a line."""
     renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=True) if for_machines else for_people
@@ -65,6 +74,7 @@ def configuration(for_machines: bool) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": formatter},
+        "filters": {"refusals": {"()": "django.utils.log.CallbackFilter", "callback": refusal_in_a_line}},
         "handlers": {
             "console": {"class": "logging.StreamHandler", "formatter": "line"},
             "errors": {"class": "realtime_project.figures.ErrorCounter"},
@@ -72,6 +82,7 @@ def configuration(for_machines: bool) -> dict[str, Any]:
         "root": {"handlers": ["console", "errors"], "level": "INFO"},
         "loggers": {
             "django": {"handlers": [], "level": "INFO"},  # once, through the root
+            "django.request": {"filters": ["refusals"]},
             "daphne": {"level": "WARNING"},
             "channels_redis": {"level": "CRITICAL"},  # tracebacks while Redis is away; the hub says it in a line
             "axes": {"level": "WARNING"},

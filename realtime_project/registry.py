@@ -26,6 +26,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from . import __version__, database, private, revocation
+from .feeds import Event
 from .hub import LIMIT
 from .models import Connection as ConnectionRow
 from .models import Server
@@ -71,6 +72,9 @@ class Connection(revocation.Connection, Protocol):
     messages_out: int
     bytes_in: int
     bytes_out: int
+
+    def write(self, events: Sequence[Event]) -> None: ...
+
     actor: Actor | None
 
 

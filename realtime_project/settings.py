@@ -261,6 +261,7 @@ UNFOLD = {
     "SITE_HEADER": "Harbour",
     "SITE_URL": "/",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("chat/favicon.svg")}],
+    "SIDEBAR": {"navigation": "admin_panel.navigation.sidebar"},
 }
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
