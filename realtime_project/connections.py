@@ -16,6 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from structlog.contextvars import bind_contextvars
 
 from . import private
 from .bans import BANNED, REASON, bans
@@ -176,6 +177,7 @@ def door(app: App, endpoint: str) -> App:
             await deny(scope, send, 403, "You may not connect for a time.")
             return
         connection = Connection(scope, send, endpoint, mode)
+        bind_contextvars(connection=connection.id)  # of this task: for what is logged in it
         limit = min(max_size or settings.WEBSOCKET_MAX_MESSAGE_SIZE, settings.WEBSOCKET_MAX_MESSAGE_SIZE)
         connection.limit_to(limit)
         _warn_of_debug(scope)

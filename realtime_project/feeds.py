@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Context
 from typing import Any, Protocol
 
 from .frames import frame
@@ -188,7 +189,7 @@ class Feed:
         self._wake = asyncio.Event()
         self._joining: asyncio.Task[None] | None = None
         self._inbox: list[Event] = []
-        self._task = asyncio.create_task(self._live())
+        self._task = asyncio.create_task(self._live(), context=Context())  # nobody's in particular
 
     # members --------------------------------------------------------------------------------------------------
     def enter(self, subscription: Subscription) -> None:
@@ -270,7 +271,7 @@ class Feed:
     def seek(self) -> None:
         """Join the group if this seat has not; one attempt at a time, beside the pump."""
         if self.members and self._joining is None and (self.joined_by is None or self.joined_by != self.seat.name):
-            self._joining = asyncio.create_task(self._join())
+            self._joining = asyncio.create_task(self._join(), context=Context())
 
     async def _join(self) -> None:
         joined = False

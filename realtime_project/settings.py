@@ -5,7 +5,6 @@ and must be told what cannot be guessed. A wrong value ends the process at start
 """
 
 import ipaddress
-import logging
 import os
 import re
 import secrets
@@ -15,8 +14,9 @@ from typing import TypeVar
 
 import environ
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
-from django.core.exceptions import PermissionDenied
 from django.templatetags.static import static
+
+from . import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STATE_DIR = BASE_DIR / "var"  # what a development server keeps: ignored by git
@@ -282,32 +282,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-
-def refusal_in_a_line(record: logging.LogRecord) -> bool:
-    """That somebody may not do something is no failure of ours: a line, and no traceback."""
-    if record.exc_info and isinstance(record.exc_info[1], PermissionDenied):
-        record.exc_info = None
-    return True
-
-
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"refusals": {"()": "django.utils.log.CallbackFilter", "callback": refusal_in_a_line}},
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line"},
-        "errors": {"class": "realtime_project.figures.ErrorCounter"},
-    },
-    "root": {"handlers": ["console", "errors"], "level": "INFO"},
-    "loggers": {
-        "django": {"handlers": [], "level": "INFO"},  # once, through the root
-        "django.request": {"filters": ["refusals"]},
-        "daphne": {"level": "WARNING"},
-        "channels_redis": {"level": "CRITICAL"},  # a traceback a second while Redis is away; the hub says it in a line
-        "axes": {"level": "WARNING"},
-    },
-}
+LOGGING = logs.configuration(for_machines=not DEBUG)
 
 if mistakes:
     raise SystemExit("\n".join(mistakes))
