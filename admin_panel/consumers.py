@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import Context
 from typing import Any, ClassVar
 
 import msgspec
@@ -54,7 +55,7 @@ class Dashboard:
     def enter(self, watcher: Connection, user: Any) -> None:
         self.watchers[watcher] = user
         if self._task is None:
-            self._task = self.loop.create_task(self._push())
+            self._task = self.loop.create_task(self._push(), context=Context())  # no connection's
 
     def leave(self, watcher: Connection) -> None:
         self.watchers.pop(watcher, None)

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from contextvars import Context
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -98,7 +99,7 @@ class Presence:
         else:
             watch.connection.write(_frame(room, room.people, None))
         if self._task is None:
-            self._task = self.loop.create_task(self._run())
+            self._task = self.loop.create_task(self._run(), context=Context())  # no connection's
         return room
 
     def leave(self, watch: Watch) -> None:

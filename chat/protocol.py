@@ -163,5 +163,9 @@ def presence(
     return encode(type="presence", room=room, online=online, **marks, came=came, went=went)
 
 
+def announcement(text: str) -> str:
+    return encode(type="announcement", text=text)
+
+
 def _with(id: Any) -> dict[str, Any]:
     return {} if id is None else {"id": id}

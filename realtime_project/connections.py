@@ -16,8 +16,10 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from structlog.contextvars import bind_contextvars
 
 from . import private
+from .bans import BANNED, REASON, bans
 from .cleanup import App, for_one_connection, leave
 from .feeds import Content, Event, Run, size_of
 from .figures import counters
@@ -160,6 +162,8 @@ class Connection:
             self.closed = True
             return
         await self._outlet.send(message)
+        if kind == "websocket.accept" and bans.refuse(self.user, self.client_ip):  # banned since the handshake began
+            self.close_soon(BANNED, REASON)
 
     def counted(self, message: dict[str, Any], limit: int) -> bool:
         """Count what came in; False if it is larger than the endpoint takes."""
@@ -184,7 +188,13 @@ def door(app: App, endpoint: str) -> App:
     max_size = getattr(consumer, "max_size", None)
 
     async def enter(scope: dict[str, Any], receive: Any, send: Send) -> None:
+        await bans.ready()
+        if bans.refuse(scope.get("user"), (scope.get("client") or ("",))[0]):
+            logger.warning("refused a WebSocket on %r: %s is banned", scope["path"], scope.get("user") or "the address")
+            await deny(scope, send, 403, "You may not connect for a time.")
+            return
         connection = Connection(scope, send, endpoint, mode)
+        bind_contextvars(connection=connection.id)  # of this task: for what is logged in it
         limit = min(max_size or settings.WEBSOCKET_MAX_MESSAGE_SIZE, settings.WEBSOCKET_MAX_MESSAGE_SIZE)
         connection.limit_to(limit)
         _warn_of_debug(scope)

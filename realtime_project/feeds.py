@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Context
 from functools import cached_property
 from time import monotonic
 from typing import Any, Protocol
@@ -189,7 +190,7 @@ class Feed:
         self._wake = asyncio.Event()
         self._joining: asyncio.Task[None] | None = None
         self._inbox: list[Event] = []
-        self._task = asyncio.create_task(self._live())
+        self._task = asyncio.create_task(self._live(), context=Context())  # nobody's in particular
 
     # members --------------------------------------------------------------------------------------------------
     def enter(self, subscription: Subscription) -> None:
@@ -279,7 +280,7 @@ class Feed:
     def seek(self) -> None:
         """Join the group if this seat has not; one attempt at a time, beside the pump."""
         if self.members and self._joining is None and (self.joined_by is None or self.joined_by != self.seat.name):
-            self._joining = asyncio.create_task(self._join())
+            self._joining = asyncio.create_task(self._join(), context=Context())
 
     async def _join(self) -> None:
         joined = False

@@ -13,6 +13,7 @@ import logging
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Context
 from typing import Any, Protocol
 
 from . import private
@@ -385,8 +386,8 @@ class Hub:
 
 
 def spawn(work: Any, tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
-    """A task that is held until it ends: the event loop itself would let it be collected."""
-    task: asyncio.Task[None] = asyncio.create_task(work)
+    """A task that is held until it ends: the event loop itself would let it be collected. No connection's own."""
+    task: asyncio.Task[None] = asyncio.create_task(work, context=Context())
     tasks.add(task)
     task.add_done_callback(tasks.discard)
     return task

@@ -26,6 +26,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from . import __version__, database, private, revocation
+from .feeds import Event
 from .hub import LIMIT
 from .models import Connection as ConnectionRow
 from .models import Server
@@ -75,6 +76,8 @@ class Connection(revocation.Connection, Protocol):
     def messages_out(self) -> int: ...
     @property
     def bytes_out(self) -> int: ...
+
+    def write(self, events: Sequence[Event]) -> None: ...
 
 
 class Actor(Protocol):

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
+from .bans import bans
 from .control import Orders
 from .figures import counters
 from .metrics import Meter, feel_lag
@@ -40,7 +41,7 @@ class Serving:
             return False
         hub().start()
         self.orders, self.draining = Orders(registry.server_id, drain), False
-        self._tasks = [asyncio.create_task(companion()) for companion in (feel_lag, *self.companions)]
+        self._tasks = [asyncio.create_task(companion()) for companion in (feel_lag, bans.watch, *self.companions)]
         return True
 
     def leaving(self) -> None:

@@ -16,6 +16,8 @@ import environ
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
 
+from . import logs
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 STATE_DIR = BASE_DIR / "var"  # what a development server keeps: ignored by git
 
@@ -259,6 +261,7 @@ UNFOLD = {
     "SITE_HEADER": "Harbour",
     "SITE_URL": "/",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("chat/favicon.svg")}],
+    "SIDEBAR": {"navigation": "admin_panel.navigation.sidebar"},
 }
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -279,22 +282,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line"},
-        "errors": {"class": "realtime_project.figures.ErrorCounter"},
-    },
-    "root": {"handlers": ["console", "errors"], "level": "INFO"},
-    "loggers": {
-        "django": {"handlers": [], "level": "INFO"},  # once, through the root
-        "daphne": {"level": "WARNING"},
-        "channels_redis": {"level": "CRITICAL"},  # a traceback a second while Redis is away; the hub says it in a line
-        "axes": {"level": "WARNING"},
-    },
-}
+LOGGING = logs.configuration(for_machines=not DEBUG)
 
 if mistakes:
     raise SystemExit("\n".join(mistakes))

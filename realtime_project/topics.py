@@ -147,6 +147,8 @@ class Topic(Named):
                 raise PublishError(_unreachable(self))
             asyncio.run(_alone(self.publish(content)))
             return None
+        if private.server_of(self.name) not in (None, private.SERVER) and _in_memory():
+            raise PublishError(_unreachable(self))
         try:
             asyncio.run_coroutine_threadsafe(self.publish(content), serving.loop).result(2 * LIMIT)
         except concurrent.futures.TimeoutError:

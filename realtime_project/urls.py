@@ -7,6 +7,7 @@ from . import views
 from .routing import pages
 
 urlpatterns = [
+    path("admin/", include("admin_panel.urls")),
     path("admin/", admin.site.urls),
     path("healthz", views.healthz),
     path("readyz", views.readyz),

@@ -29,7 +29,7 @@ async def readyz(request: HttpRequest) -> JsonResponse:
 async def measured(request: HttpRequest) -> HttpResponse:
     """This process's numbers, for Prometheus. 404 for who may not have them."""
     if not metrics.may_read(request):
-        raise Http404
+        return HttpResponse("There is no such page.\n", content_type="text/plain", status=404)
     return HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 

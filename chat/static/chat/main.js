@@ -1,6 +1,7 @@
 // Puts the parts together: who listens to whom, and which room is open. No other module knows this many of the others.
 
 import { getRooms, joinRoom, leaveRoom } from "harbour/api";
+import { announce } from "harbour/announcement";
 import { Banner } from "harbour/banner";
 import { Changes } from "harbour/changes";
 import { Composer } from "harbour/composer";
@@ -139,6 +140,7 @@ const ANSWERS = {
   error: (message) => subscriptions.refused(message) || changes.refused(message) || outbox.refused(message),
   typing: (message) => typing.heard(message),
   presence: (message) => presence.heard(message),
+  announcement: ({ text }) => announce(text),
   read: (message) => message.user === me.id && rooms.get(message.room) && rooms.markRead(rooms.get(message.room), message.offset),
 };
 
