@@ -18,7 +18,7 @@ from realtime_project.feeds import Content
 
 from . import runtime, sessions
 from .machine import Machine, Timer
-from .messages import ClientConnected, ClientDisconnected, Decoder, Invalid
+from .messages import ClientConnected, ClientDisconnected, Decoder, Invalid, sample
 from .rules import Rules
 from .runtime import Actor, Kept, OnError
 from .sessions import Opened
@@ -97,6 +97,11 @@ class ActorConsumer(Consumer):
             first = () if callable(initial_state) else (type(initial_state),)
             codec = Codec(rules, (*first, *states, *rules.states()), decoder.messages)
         return super().as_asgi(setup=Setup(initial_state, rules, decoder, codec, on_error, login_required))
+
+    @classmethod
+    def samples(cls, **arguments: Any) -> list[str]:
+        """One of each type that the endpoint takes."""
+        return [sample(each) for each in arguments["setup"].decoder.messages]
 
     # what the socket brings -----------------------------------------------------------------------------------
     async def connect(self) -> None:

@@ -116,7 +116,15 @@ def console(request: HttpRequest) -> HttpResponse:
             "pattern": endpoint["path"].removeprefix("/"),
             "about": f"In {endpoint['mode']} mode.",
             "address": endpoint["path"],
+            "samples": _samples(endpoint["path"]),
         }
         for endpoint in routing.endpoints
     ]
     return render(request, "admin_panel/console.html", {"demos": found})
+
+
+def _samples(path: str) -> list[str]:
+    """Messages worth sending to an endpoint, where its consumer knows some."""
+    app: Any = routing.applications[path]
+    make = getattr(getattr(app, "consumer_class", None), "samples", None)
+    return list(make(**app.consumer_initkwargs)) if make else []

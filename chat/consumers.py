@@ -204,6 +204,14 @@ class ChatConsumer(Consumer):
             protocol.Read: self.read,
         }
 
+    @classmethod
+    def samples(cls, **arguments: Any) -> list[str]:
+        return [
+            '{"type": "subscribe", "room": "lobby", "since": null}',
+            '{"type": "post", "room": "lobby", "id": "c-1", "text": "hi"}',
+            '{"type": "typing", "room": "lobby"}',
+        ]
+
     async def connect(self) -> None:
         await self.accept()
         self.user = self.scope["user"]

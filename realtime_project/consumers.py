@@ -39,6 +39,11 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     _posted: deque[Content] | None = None  # came through topic_in, and waits
     _handling: asyncio.Task[None] | None = None
 
+    @classmethod
+    def samples(cls, **arguments: Any) -> list[str]:
+        """Messages worth sending to an endpoint that was made with these arguments, for who tries it out."""
+        return []
+
     async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         self.scope, self.base_send = scope, send
         self.connection = scope["connection"]

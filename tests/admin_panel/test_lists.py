@@ -11,6 +11,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from actors.consumers import ActorConsumer
+from actors.messages import Message
+from chat import protocol
 from realtime_project.models import Connection, Server, TopicEvent, TopicHead
 
 CLIENTS = "/admin/realtime_project/connection/"
@@ -146,3 +149,24 @@ def test_another_site_is_not_led_to(boss: Client) -> None:
     for back in ("https://evil.example/", "//evil.example", "javascript:alert(1)"):
         page = boss.get("/admin/orders/close/", {"targets": f"{0:032x}", "back": back}).content.decode()
         assert back not in page
+
+
+class Order(Message, frozen=True):
+    item: str
+    count: int
+    price: float
+    gift: bool
+    tags: list[str]
+    note: str = "none"
+    extra: Any = None
+
+
+def test_the_console_knows_a_message_of_each_declared_type(boss: Client) -> None:
+    app = ActorConsumer.as_asgi(initial_state={}, rules={(Order, Any): lambda *_: ([], {})}, messages=[Order])
+    [sample] = app.consumer_class.samples(**app.consumer_initkwargs)
+    decode = app.consumer_initkwargs["setup"].decoder
+    assert decode(sample) == Order(item="text", count=0, price=0.0, gift=False, tags=[])
+    page = boss.get("/admin/console/")
+    samples = {each["address"]: each["samples"] for each in page.context["demos"] if isinstance(each, dict)}
+    assert any('"subscribe"' in sample for sample in samples["/ws/chat/"])
+    assert all(protocol.decode(sample) for sample in samples["/ws/chat/"])
