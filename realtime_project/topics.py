@@ -143,11 +143,11 @@ class Topic(Named):
                 transaction.on_commit(lambda: self._operate_after_commit(serving, content))
             return offset
         if serving is None:
-            if _in_memory():
+            if in_memory():
                 raise PublishError(_unreachable(self))
             asyncio.run(_alone(self.publish(content)))
             return None
-        if private.server_of(self.name) not in (None, private.SERVER) and _in_memory():
+        if private.server_of(self.name) not in (None, private.SERVER) and in_memory():
             raise PublishError(_unreachable(self))
         try:
             asyncio.run_coroutine_threadsafe(self.publish(content), serving.loop).result(2 * LIMIT)
@@ -314,7 +314,8 @@ async def _alone(publishing: Awaitable[Any]) -> None:
             Hub.here = None
 
 
-def _in_memory() -> bool:
+def in_memory() -> bool:
+    """Whether the channel layer reaches this process alone."""
     return str(channel_layers.configs["default"]["BACKEND"]).endswith(InMemoryChannelLayer.__name__)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import signal
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,10 +12,11 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
+from benchmarks.services import Redis
 from realtime_project import history
 from realtime_project.models import Connection
 from realtime_project.models import Server as ServerRow
-from tests.helpers import ChatClient, Server, connect, guest, run, unique
+from tests.helpers import PROJECT, ChatClient, Server, connect, guest, run, unique
 
 SERVED = {"figures": {"connections": 2, "memory": 2**26, "rates": {"messages_in": 4.5}, "draining": False}}
 
@@ -208,6 +211,37 @@ async def test_a_running_server_is_seen_and_steered(own_server: Server) -> None:
         await asyncio.to_thread(own_server.manage, "realtime", "drain", served["id"][:8])
         assert (await feed.closed())[0] == 1012
     assert await asyncio.to_thread(own_server.wait) == 0
+
+
+async def test_the_frames_of_a_client_are_shown_in_a_shell(start_server: Any, redis: Redis) -> None:
+    server = start_server(REDIS_URL=redis.url)
+    async with connect(server.ws("ws/echo/")) as echo:
+        await echo.recv()
+        [row] = await rows(server, "clients", count=1)
+        tail = await asyncio.create_subprocess_exec(
+            sys.executable, "manage.py", "realtime", "tail", row["id"], "--json",
+            cwd=PROJECT, env=server.environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert tail.stdout
+        try:
+            reading = asyncio.create_task(tail.stdout.readline())
+            async with asyncio.timeout(10):
+                while not reading.done():  # from when it is heard on, frames are shown
+                    await echo.send("hi\x1b[2J")
+                    await echo.recv()
+                    await asyncio.sleep(0.2)
+                first, second = json.loads(reading.result()), json.loads(await tail.stdout.readline())
+            assert {first["way"], second["way"]} == {"in", "out"}
+            assert first["text"].endswith("hi\x1b[2J")
+        finally:
+            tail.send_signal(signal.SIGINT)
+            _, errors = await tail.communicate()
+        assert (tail.returncode, errors) == (0, b"")
+
+
+def test_frames_need_a_layer_that_reaches_a_shell(server: ServerRow) -> None:
+    with pytest.raises(CommandError, match="set REDIS_URL"):
+        call_command("realtime", "tail", "c0")
 
 
 def test_an_error_is_one_line_and_an_exit_code(own_server: Server) -> None:

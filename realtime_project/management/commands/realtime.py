@@ -4,10 +4,12 @@ Tables to be read, or JSON (`--json`) to be processed. Whoever has a shell here 
 browser have the panel.
 """
 
+import asyncio
 import json
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from inspect import signature
 from typing import Any
 
@@ -18,8 +20,10 @@ from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
 from realtime_project import control, overview, registry
+from realtime_project.follow import follow
 from realtime_project.logs import escaped
 from realtime_project.models import Connection
+from realtime_project.topics import in_memory
 
 from .publish import publish
 
@@ -36,7 +40,7 @@ ACTOR = ["id", "server", "endpoint", "path", "user", "state", "session", "connec
 
 
 class Command(BaseCommand):
-    help = "Shows servers, endpoints, clients, topics and actors; closes connections, publishes, and drains a server."
+    help = "Shows servers, endpoints, clients, topics, actors and frames; closes, publishes, and drains a server."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parts = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
@@ -70,6 +74,8 @@ class Command(BaseCommand):
         publishing = part("publish", "Publishes a text to a topic, as manage.py publish does.", listed=False)
         publishing.add_argument("topic", help="the topic's name, for example: news")
         publishing.add_argument("text", help="what to publish")
+        tail = part("tail", "Shows a client's frames as they pass, until Ctrl-C.", listed=False)
+        tail.add_argument("connection", help="the connection's id")
         drain = part("drain", "Has a server leave as on SIGTERM: its clients are told 1012.", listed=False)
         drain.add_argument("server", help="the server's id, or how it begins")
 
@@ -195,6 +201,25 @@ class Command(BaseCommand):
         row = _server(server)
         control.drain(row.pk)
         self._say({"ordered": "drain", "server": row.pk})
+
+    def tail(self, connection: str) -> None:
+        if in_memory():
+            raise LookupError("frames reach a shell through the channel layer: set REDIS_URL, as the servers have it")
+        with suppress(KeyboardInterrupt):
+            asyncio.run(follow(connection, self._frames))
+            self.stderr.write("The connection has ended.")
+
+    def _frames(self, frames: list[Row], skipped: int) -> None:
+        """A line a frame, as it comes."""
+        for frame in frames:
+            if self.as_json:
+                self.stdout.write(json.dumps(frame))
+            else:
+                at = timezone.localtime(datetime.fromtimestamp(frame["at"] / 1000, UTC)).strftime("%H:%M:%S.%f")[:-3]
+                self.stdout.write(f"{at} {frame['way']:3} {frame['kind']} {frame['size']:,} {escaped(frame['text'])}")
+        if skipped:
+            self.stderr.write(f"{skipped:,} more were too many to show.")
+        self.stdout.flush()
 
     # ----------------------------------------------------------------------------------------------------------
     def _say(self, done: Row) -> None:
