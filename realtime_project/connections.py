@@ -199,6 +199,7 @@ def door(app: App, endpoint: str) -> App:
             raise
         finally:
             connection.closed = True
+            connection._receiver = None  # which may refer to a consumer that refers to this connection
             registry.closed(connection)
             private.clients.pop(connection.id, None)
 
