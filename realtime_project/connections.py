@@ -232,6 +232,7 @@ def door(app: App, endpoint: str) -> App:
             connection.closed = True
             if connection.accepted:
                 counters.ended(connection)
+            connection._receiver = connection.actor = None  # which may refer to this connection
             registry.closed(connection)
             private.clients.pop(connection.id, None)
 

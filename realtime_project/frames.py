@@ -11,6 +11,7 @@ from typing import NamedTuple
 EXTENSION = "websocket.wire"  # in scope["extensions"]: the server's end, which takes finished frames (see wire.py)
 
 TEXT, BINARY = 0x81, 0x82  # the first byte of a frame that is a whole message: FIN and the opcode
+PING = b"\x89\x00"  # a whole frame
 MASKED = 0x80  # of the second byte
 NO_MASK = bytes(4)  # legal, and costs nothing to take off
 REASON = 123  # bytes of a close frame's reason (section 5.5.1: a control frame has 125, the code takes two)

@@ -119,6 +119,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def hand_on(self) -> None:
         """The connection is a WebSocket's now."""
         self._successor = getattr(self.transport, "wrappedProtocol", None) or self.transport.protocol  # TLS, or not
+        self.requests.clear()  # which refer to this channel: neither is needed any more
 
     def allHeadersReceived(self) -> None:
         if self.length != 0:

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 LOOK = 0.25  # seconds between two looks at what is idle or overdue
 BACKLOG = 4096  # clients that wait to be accepted, as far as the system allows; Twisted's 50 are few when all come back
-BATCH = 200  # connections told goodbye before the loop may do something else
+BATCH = 200  # connections looked at, or told goodbye, before the loop may do something else
 SPARE = 64  # descriptors that new clients may not have: databases and logs need some
 LAST_WORDS = 1.0  # seconds that what must finish gets, even when the clients have used up the drain
 
@@ -115,7 +115,7 @@ class Server(DaphneServer):  # type: ignore[misc]
 
     def _started(self) -> None:
         self.running.set()
-        self.loop.call_later(LOOK, self._look)
+        self._spawn(self._look())
         self._spawn(_done(self.on_start))
         if self.ready_callable:
             self.ready_callable()
@@ -213,18 +213,25 @@ class Server(DaphneServer):  # type: ignore[misc]
         if task is None or task.done():
             del self.connections[protocol]
 
-    def _look(self) -> None:
+    async def _look(self) -> None:
         """Close what is idle, and end what does not end by itself."""
-        self.loop.call_later(LOOK, self._look)
-        overdue = self.loop.time() - self.application_close_timeout
-        for protocol, details in list(self.connections.items()):
-            gone = details.get("disconnected")
-            if gone is None:
-                protocol.check_timeouts()
-            elif gone < overdue:
-                logger.warning("an application did not end after its client had gone, and was cancelled: %r", protocol)
-                details["disconnected"] = float("inf")
-                details["application_instance"].cancel()
+        while True:
+            await asyncio.sleep(LOOK)
+            try:
+                for number, (protocol, details) in enumerate(list(self.connections.items())):
+                    if number % BATCH == 0:
+                        await asyncio.sleep(0)
+                    if "disconnected" not in details:
+                        protocol.check_timeouts()
+                    elif details["disconnected"] < self.loop.time() - self.application_close_timeout:
+                        self._end(protocol, details)
+            except Exception:
+                logger.exception("a look at the connections failed")
+
+    def _end(self, protocol: Any, details: dict[str, Any]) -> None:
+        logger.warning("an application did not end after its client had gone, and was cancelled: %r", protocol)
+        details["disconnected"] = float("inf")
+        details["application_instance"].cancel()
 
     def has_room_for(self, descriptor: int) -> bool:
         """Whether a new client may stay. A descriptor is the lowest free number: a high one says that few are left."""

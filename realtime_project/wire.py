@@ -29,8 +29,8 @@ NO_STATUS = 1005  # told to the application, never sent
 IDLE = 4408
 EARLY = 64 * 1024  # bytes that a client may send before it is accepted
 LINGER = 2.0  # seconds until a close is over, however slow the client
-READING = 0.004  # seconds of reading one connection before the loop may do something else; of writing to all of them:
-FLUSHING = 0.004  # looked at every so many connections:
+READING = 0.004  # seconds of reading one connection before the loop may do something else
+FLUSHING = 0.003  # seconds of writing to all of them, likewise; looked at every so many connections:
 SOME = 64
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -435,6 +435,11 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
         self.lane.free = False
         self.stopProducing()
         super().connectionLost(reason)
+        self.is_open = self.is_closed = self.handshake_deferred = (
+            None  # they refer to it: it would not be freed at once
+        )
+        if self.inbox is not None:
+            self.inbox.on_room = _nothing
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self.server.protocol_disconnected(self)
@@ -471,7 +476,7 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
                 self.close(IDLE, "idle")
             elif silent >= self.server.ping_interval and now - self.pinged_at >= self.server.ping_interval:
                 self.pinged_at = now
-                self.sendPing()
+                self.write(frames.PING)
         if 0 <= self.server.websocket_timeout < now - self.opened_at:
             self.close(NORMAL, "open for too long")
 
@@ -569,6 +574,10 @@ def _held_by(transport: Any) -> int:
         if transport is None:
             return 0
     return len(transport.dataBuffer) - int(transport.offset) + int(transport._tempDataLen)
+
+
+def _nothing() -> None:
+    """What there is to do when nobody is there any more."""
 
 
 def _phrase(status: int) -> str:

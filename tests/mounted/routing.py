@@ -1,8 +1,10 @@
 """ASGI applications as their authors wrote them: not one line knows this project."""
 
 import asyncio
+import gc
 import json
 import logging
+from collections import Counter
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -112,6 +114,16 @@ async def stubborn(scope: Any, receive: Any, send: Any) -> None:
     await asyncio.sleep(3600)
 
 
+async def alive(scope: Any, receive: Any, send: Any) -> None:
+    """How many objects of each class there are, whenever it is asked. The collector sleeps from then on."""
+    gc.disable()
+    assert (await receive())["type"] == "websocket.connect"
+    await send({"type": "websocket.accept"})
+    while (await receive())["type"] != "websocket.disconnect":
+        counted = Counter(type(thing).__name__ for thing in gc.get_objects())
+        await send({"type": "websocket.send", "text": json.dumps(counted)})
+
+
 class PlainConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """A consumer of Channels' own, with a channel and a group of the layer: it works beside ours."""
 
@@ -172,6 +184,7 @@ urlpatterns = [
     path("ws/slow/", slow),  # type: ignore[arg-type]
     path("ws/parting/", parting),  # type: ignore[arg-type]
     path("ws/stubborn/", stubborn),  # type: ignore[arg-type]
+    path("ws/alive/", alive),  # type: ignore[arg-type]
     path("ws/plain/", PlainConsumer.as_asgi()),
     path("ws/scripted/<name>/", scripted),  # type: ignore[arg-type]
     path("ws/diary/<name>/", diary),  # type: ignore[arg-type]

@@ -162,6 +162,32 @@ async def test_a_busy_consumer_loses_nothing(start_server: Callable[..., Server]
         assert [await socket.recv() for _ in range(500)] == [str(number) for number in range(500)]
 
 
+async def test_what_has_gone_is_freed_without_the_collector(start_server: Callable[..., Server]) -> None:
+    """Collections are rare, so that they hold nobody up: a connection that refers to itself would stay for hours."""
+    server = start_server(**QUIET)
+    classes = ("Wire", "Inbox", "Channel", "Request", "Subscription", "TopicConsumer", "PlainConsumer")
+
+    async with connect(server.ws("ws/alive/")) as asking:
+
+        async def alive() -> dict[str, int]:
+            await asking.send("?")
+            counted = await asking.recv_json()
+            return {name: counted.get(name, 0) for name in classes}
+
+        before = await alive()
+        for path in ("ws/asgi/echo/", "ws/one/", "ws/log/?since=0", "ws/plain/", "ws/echo/", "ws/names/"):
+            async with connect(server.ws(path)) as socket, connect(server.ws(path)) as dropped:
+                await socket.send("x")
+                assert (await alive())["Wire"] >= before["Wire"] + 2
+                dropped.transport.abort()
+        with pytest.raises(InvalidHandshake):
+            await connect(server.ws("ws/nowhere/")).__aenter__()
+        deadline = time.monotonic() + PATIENCE
+        while (now := await alive()) != before:
+            assert time.monotonic() < deadline, f"{now}, and before: {before}"
+            await asyncio.sleep(0.1)
+
+
 # Time -----------------------------------------------------------------------------------------------------------
 
 
