@@ -58,8 +58,6 @@ class Connection:
         self.messages_in = self.bytes_in = self._messages_out = self._bytes_out = 0
         self._outlet = outlet_of(scope, send)
         self._lane = self._outlet.lane
-        if self._lane:
-            self._lane.otherwise = self.write
 
     # what the hub asks ----------------------------------------------------------------------------------------
     def write(self, events: Sequence[Event]) -> None:
@@ -74,7 +72,7 @@ class Connection:
             self.closed = self._closing = True
 
     @property
-    def straight(self) -> Callable[[Any], None] | None:
+    def straight(self) -> Callable[[Any], bool] | None:
         """The shortest way for what many are written, where the server has one. It counts for itself."""
         return self._lane.write if self._lane else None
 

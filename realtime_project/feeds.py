@@ -75,13 +75,21 @@ class Run(list[Event]):
 
 
 class Reader(Protocol):
-    """What the hub asks of a subscriber. One that has `straight`, a shorter way for a Run, is given Runs through it."""
+    """What the hub asks of a subscriber.
+
+    One may have a shorter way for a Run: `straight(run)`, which is False where the run has to be written as ever.
+    """
 
     def write(self, events: Sequence[Event]) -> None:
         """Take these events. Never waits, never raises."""
 
     async def drain(self) -> None:
         """Return when what was written has gone out."""
+
+
+def _never(run: Run) -> bool:
+    """A reader that has no shorter way."""
+    return False
 
 
 class Log(Protocol):
@@ -125,12 +133,12 @@ class Subscription:
     """
 
     __slots__ = (
-        "cursor", "epoch", "feed", "head", "on_reset", "open", "reader", "recovered", "replaying", "write",
+        "cursor", "epoch", "feed", "head", "on_reset", "open", "reader", "recovered", "replaying", "straight",
     )  # fmt: skip
 
     def __init__(self, feed: Feed, reader: Reader, on_reset: Callable[[Subscription], None] | None) -> None:
         self.feed, self.reader, self.on_reset = feed, reader, on_reset
-        self.write: Callable[[Any], Any] = getattr(reader, "straight", None) or reader.write
+        self.straight: Callable[[Any], bool] = getattr(reader, "straight", None) or _never
         self.open, self.recovered = True, True
         self.cursor = self.head = 0
         self.epoch = ""
@@ -267,7 +275,8 @@ class Feed:
                 if subscription.open:
                     subscription.cursor = cursor
                     try:
-                        subscription.write(events)
+                        if not subscription.straight(events):
+                            subscription.reader.write(events)
                     except Exception as error:
                         subscription.let_go(error)
             if monotonic() > stop:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import http
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from time import monotonic
 from typing import Any, Protocol
 
@@ -432,7 +432,7 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
     def connectionLost(self, reason: Any) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self.lane.free = False
+        self.lane.free, self.lane.wire = False, None
         self.stopProducing()
         super().connectionLost(reason)
         self.is_open = self.is_closed = self.handshake_deferred = (
@@ -487,20 +487,18 @@ class Lane:
     Its time is spent on memory that has to be fetched, so that all it needs stands in one small object.
     """
 
-    __slots__ = ("bytes", "free", "messages", "otherwise", "send", "wire")
+    __slots__ = ("bytes", "free", "messages", "send", "wire")
 
     def __init__(self, wire: Wire) -> None:
-        self.wire = wire
+        self.wire: Wire | None = wire  # as long as it is connected: it would not be freed at once
         self.send: Any = None  # the socket's own, where nothing stands between it and us
         self.free = False  # open, and all that was written before is in the kernel's hands
-        self.otherwise: Callable[[Any], Any] = lambda run: wire.write(run.frames)
         self.messages = self.bytes = 0  # that went this way; bytes of content
 
-    def write(self, run: Joined) -> None:
-        """Send what is joined already, at once; `otherwise` where the lane is not free."""
+    def write(self, run: Joined) -> bool:
+        """Send what is joined already, at once; False, and nothing is done, where the lane is not free."""
         if not self.free:
-            self.otherwise(run)
-            return
+            return False
         self.messages += len(run)
         self.bytes += run.size
         data = run.frames
@@ -508,8 +506,9 @@ class Lane:
             sent = self.send(data)
         except OSError:  # full, or gone: the transport finds out which
             sent = 0
-        if sent != len(data):
+        if sent != len(data) and self.wire:
             self.wire.left(data[sent:])
+        return True
 
 
 class WireFactory(WebSocketFactory):  # type: ignore[misc]
