@@ -38,16 +38,16 @@ ALONE = 4.0  # seconds in which Redis is only rung
 
 
 class Plan(NamedTuple):
-    """How much is measured: rounds by readers, rounds of everything else, and seconds of each measurement."""
+    """How much is measured: rounds with so many readers each, and seconds of each measurement."""
 
-    fanout: dict[int, int]
+    readers: tuple[int, ...]
     rounds: int
     seconds: float
     posting: float
 
 
-FULL = Plan({100: 3, 1_000: 5, 5_000: 3}, 5, 2, 5)
-QUICK = Plan({100: 1, 1_000: 1}, 1, 1, 2)
+FULL = Plan((100, 1_000, 5_000), 3, 1.5, 4)
+QUICK = Plan((100, 1_000), 1, 0.5, 1)
 
 
 class Failed(Exception):
@@ -98,9 +98,9 @@ def fanout(results: Results, contestants: list[Contestant], template: Path, plan
             say(mode, measured)
             results.fanout.setdefault((readers, mode), {}).setdefault(contestant.name, []).append(measured)
 
-    for readers, rounds in plan.fanout.items():
-        for number in range(rounds):
-            print(f"\nFan-out to {readers:,} readers, round {number + 1} of {rounds}")
+    for readers in plan.readers:
+        for number in range(plan.rounds):
+            print(f"\nFan-out to {readers:,} readers, round {number + 1} of {plan.rounds}")
             for contestant in contestants:
                 if contestant.broadcast:
                     attempt(results, contestant, partial(measure, contestant, readers))
@@ -267,6 +267,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="the peers too (`make bench-peers` installs them)")
     parser.add_argument("--quick", action="store_true", help="a glance: one short round each, nothing is written")
     parser.add_argument("--only", choices=list(COMPARISONS), help="one part; nothing is written")
+    parser.add_argument("--rounds", type=int, help=f"instead of {FULL.rounds}; more are steadier, and take longer")
     options = parser.parse_args()
 
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -275,6 +276,8 @@ def main() -> None:
     print(told, flush=True)
     began = time.monotonic()
     template, plan, results = servers.template(), QUICK if options.quick else FULL, Results()
+    if options.rounds:
+        plan = plan._replace(rounds=options.rounds)
     contestants = [*AT_HOME, *(PEERS if options.peers else ())]
     for name, compare in COMPARISONS.items():
         if options.only in (None, name):
@@ -282,7 +285,7 @@ def main() -> None:
     minutes = (time.monotonic() - began) / 60
     print(f"\n{report.verdicts(results)}\n\nIt took {minutes:.0f} minutes.")
     if not (options.quick or options.only):
-        report.write(results, told, minutes)
+        report.write(results, told, plan.rounds, minutes)
         print(f"Written to {report.PAGE.relative_to(PROJECT)} and {report.PICTURE.relative_to(PROJECT)}")
 
 

@@ -183,7 +183,7 @@ def picture(results: Results) -> str:
     return chart(panels, f"Fan-out to {CROWD:,} readers and echo, side by side")
 
 
-def write(results: Results, told: str, minutes: float) -> None:
+def write(results: Results, told: str, rounds: int, minutes: float) -> None:
     crowds = sorted({readers for readers, _ in results.fanout})
     fanout = "\n\n".join(f"### {readers:,} readers\n\n{fanout_table(results, readers)}" for readers in crowds)
     failures = "".join(f"\n{name} could not be measured: {why}\n" for name, why in results.failures.items())
@@ -194,7 +194,8 @@ def write(results: Results, told: str, minutes: float) -> None:
     PAGE.write_text(f"""# Benchmarks
 
 Written by one run of `make bench-peers`, or of `make bench`, which leaves out the peers that have to be installed;
-`ARGS=--quick` is a glance that writes nothing, `ARGS="--only echo"` one part. This run took {minutes:.0f} minutes.
+`ARGS=--quick` is a glance that writes nothing, `ARGS="--only echo"` one part, `ARGS="--rounds 9"` a steadier run.
+This one had {rounds} {"rounds" if rounds > 1 else "round"} and took {minutes:.0f} minutes.
 
 {told} What else runs takes from everybody.
 

@@ -274,12 +274,13 @@ def test_an_aim_is_no_promise() -> None:
 def test_the_page_says_what_was_measured(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "PAGE", tmp_path / "page.md")
     monkeypatch.setattr(report, "PICTURE", tmp_path / "picture.svg")
-    report.write(results, report.circumstances(peers=False), minutes=1)
+    report.write(results, report.circumstances(peers=False), rounds=3, minutes=1)
     page = (tmp_path / "page.md").read_text()
     assert f"| {ZEF.name} | 100 | 10.0 × | 100 | 10.0 × | 100 | 10.0 × | 25% |" in page
     assert "| this project | 20.0 | 1,000 |" in page
     assert f"{PLAIN.name} could not be measured: it did not start" in page
     assert "1.00 PUBLISH commands" in page
+    assert "had 3 rounds" in page
     for table in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1, f"columns differ:\n{table}"
     assert ElementTree.fromstring((tmp_path / "picture.svg").read_text()).tag.endswith("svg")
