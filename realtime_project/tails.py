@@ -69,6 +69,9 @@ class Tap:
         self._timer: asyncio.TimerHandle | None = None
         self._counted: Callable[[dict[str, Any], int], bool] = connection.counted
         connection._outlet, connection.counted = self, self.counted
+        self.lane = self.outlet.lane
+        if self.lane:
+            self.lane.shut_for_now(True)  # it would pass us by
 
     def renew(self, to: str, seconds: float) -> None:
         if seconds <= 0 or not to.startswith(private.OUT):
@@ -101,6 +104,8 @@ class Tap:
         _taps.pop(self.connection.id, None)
         if self.connection._outlet is self:
             self.connection._outlet = self.outlet
+        if self.lane:
+            self.lane.shut_for_now(False)
         vars(self.connection).pop("counted", None)
 
     def _add(self, way: str, content: Content) -> None:

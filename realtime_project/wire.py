@@ -275,7 +275,7 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
                     sent = 0
                 if sent == len(data):
                     self.waiting = 0
-                    self.lane.free = self.state == self.STATE_OPEN and not self.said_goodbye
+                    self.lane.free = self.state == self.STATE_OPEN and not (self.said_goodbye or self.lane.shut)
                     return
                 data = data[sent:]
             transport.write(data)
@@ -487,13 +487,19 @@ class Lane:
     Its time is spent on memory that has to be fetched, so that all it needs stands in one small object.
     """
 
-    __slots__ = ("bytes", "free", "messages", "send", "wire")
+    __slots__ = ("bytes", "free", "messages", "send", "shut", "wire")
 
     def __init__(self, wire: Wire) -> None:
         self.wire: Wire | None = wire  # as long as it is connected: it would not be freed at once
         self.send: Any = None  # the socket's own, where nothing stands between it and us
         self.free = False  # open, and all that was written before is in the kernel's hands
+        self.shut = False  # for a while everything is to go the usual way
         self.messages = self.bytes = 0  # that went this way; bytes of content
+
+    def shut_for_now(self, shut: bool) -> None:
+        """Whether everything has to go the usual way, because somebody there wants to see it."""
+        self.shut = shut
+        self.free = self.free and not shut
 
     def write(self, run: Joined) -> bool:
         """Send what is joined already, at once; False, and nothing is done, where the lane is not free."""

@@ -34,11 +34,12 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-async def client_id(server: Server, path: str) -> str:
-    """The id of the newest connection on a path, as soon as the registry has it."""
+async def client_id(server: Server, socket: Socket) -> str:
+    """The id of a client's connection, as soon as the registry has it."""
     code = (
         "from realtime_project.models import Connection\n"
-        f"print(json.dumps(list(Connection.objects.filter(path={path!r}).values_list('pk', flat=True))))"
+        f"found = Connection.objects.filter(client_port={socket.local_address[1]}).order_by('connected_at')\n"
+        "print(json.dumps([one.pk for one in found]))"
     )
     async with asyncio.timeout(10):
         while True:
@@ -89,7 +90,7 @@ def test_who_may_only_look_sees_everything_and_no_button(desk: Desks) -> None:
 
 async def test_what_only_looks_is_shown_of_a_client(server: Server, desk: Desks) -> None:
     async with connect(server.ws("ws/asgi/echo/")) as socket:
-        id = await client_id(server, "/ws/asgi/echo/")
+        id = await client_id(server, socket)
         page = await asyncio.to_thread(desk("viewer").get, f"/admin/realtime_project/connection/{id}/change/")
         assert page.status_code == 200
         assert "127.0.0.1" in page.text
@@ -113,7 +114,7 @@ def test_each_permission_opens_its_own_orders_alone(server: Server, desk: Desks,
 async def test_an_order_cannot_be_forged(server: Server, desk: Desks) -> None:
     """Not by who may only look, not by who may something else, and not by another site."""
     async with connect(server.ws("ws/asgi/echo/")) as socket, connect(server.ws("ws/feed/")) as feed:
-        id = await client_id(server, "/ws/asgi/echo/")
+        id = await client_id(server, socket)
 
         def forge() -> None:
             for name, form in FORMS.items():
@@ -147,7 +148,7 @@ def test_nobody_changes_a_row_by_hand(desk: Desks) -> None:
 async def test_z55_a_selection_is_closed_and_the_others_stay(server: Server, desk: Desks) -> None:
     room = f"ws/rooms/{unique('room')}/"
     async with connect(server.ws(room)) as one, connect(server.ws("ws/asgi/echo/")) as other:
-        id = await client_id(server, f"/{room}")
+        id = await client_id(server, one)
         at = desk("close_connection")
         ticked = {"action": "close_selected", "_selected_action": id, "select_across": "0", "index": "0"}
         asked = await asyncio.to_thread(at.post, "/admin/realtime_project/connection/", **ticked)
@@ -168,7 +169,7 @@ async def test_z55_a_selection_is_closed_and_the_others_stay(server: Server, des
 
 async def test_what_no_close_frame_can_carry_is_explained(server: Server, desk: Desks) -> None:
     async with connect(server.ws("ws/asgi/echo/")) as socket:
-        id = await client_id(server, "/ws/asgi/echo/")
+        id = await client_id(server, socket)
         at = desk("close_connection")
         for wrong, said in (
             ({"code": 1005, "reason": ""}, "1005 is no close code"),
@@ -308,7 +309,7 @@ async def test_what_is_published_arrives_as_text_or_bytes(server: Server, desk: 
 async def test_a_message_reaches_one_client(server: Server, desk: Desks) -> None:
     room = f"ws/rooms/{unique('room')}/"
     async with connect(server.ws(room)) as one:
-        id = await client_id(server, f"/{room}")
+        id = await client_id(server, one)
         async with connect(server.ws(room)) as other:
             sent = await asyncio.to_thread(desk("message_connection").order, "message", targets=id, content="psst")
             assert sent.is_redirect
@@ -322,7 +323,7 @@ async def test_a_message_that_cannot_arrive_is_not_said_to_be_sent(
     other = start_server(database=server.database)  # without Redis, a message to its clients has no way from here
     room, content = f"ws/rooms/{unique('room')}/", unique("psst")
     async with connect(other.ws(room)) as one:
-        id = await client_id(server, f"/{room}")
+        id = await client_id(server, one)
         answer = await asyncio.to_thread(desk("message_connection").order, "message", targets=id, content=content)
         assert (answer.status_code, "in-memory channel layer" in answer.text) == (200, True)
         await one.silent()
@@ -353,7 +354,7 @@ async def frames(socket: Socket, count: int) -> list[dict[str, Any]]:
 async def test_a_tail_shows_what_passes_without_secrets(server: Server, staff: dict[str, str]) -> None:
     room = f"ws/rooms/{unique('room')}/"
     async with connect(server.ws(room)) as watched:
-        id = await client_id(server, f"/{room}")
+        id = await client_id(server, watched)
         await watched.send_json({"text": "before"})
         await watched.recv()
         async with connect(server.ws(f"ws/admin/tail/{id}/"), staff["tail_connection"]) as tail:
@@ -377,7 +378,7 @@ async def test_a_tail_shows_what_passes_without_secrets(server: Server, staff: d
 
 async def test_a_flood_is_cut_and_counted_and_costs_the_client_nothing(server: Server, staff: dict[str, str]) -> None:
     async with connect(server.ws("ws/asgi/echo/")) as watched:
-        id = await client_id(server, "/ws/asgi/echo/")
+        id = await client_id(server, watched)
         async with connect(server.ws(f"ws/admin/tail/{id}/"), staff["tail_connection"]) as tail:
             await tail.recv_json()
             await asyncio.sleep(0.5)
@@ -396,7 +397,7 @@ async def test_a_flood_is_cut_and_counted_and_costs_the_client_nothing(server: S
 @pytest.mark.parametrize("who", ["anonymous", "ordinary", "nothing", "viewer", "close_connection"])
 async def test_who_may_not_watch_sees_nothing(server: Server, staff: dict[str, str], who: str) -> None:
     async with connect(server.ws("ws/asgi/echo/")) as watched:
-        id = await client_id(server, "/ws/asgi/echo/")
+        id = await client_id(server, watched)
         async with connect(server.ws(f"ws/admin/tail/{id}/"), staff.get(who)) as tail:
             assert await tail.closed() == (4403, "forbidden")
         await stays(watched)
@@ -405,7 +406,7 @@ async def test_who_may_not_watch_sees_nothing(server: Server, staff: dict[str, s
 async def test_who_loses_the_permission_loses_the_view(own_server: Server) -> None:
     cookie = (await asyncio.to_thread(hire, own_server, "tail_connection"))["tail_connection"]
     async with connect(own_server.ws("ws/asgi/echo/")) as watched:
-        id = await client_id(own_server, "/ws/asgi/echo/")
+        id = await client_id(own_server, watched)
         async with connect(own_server.ws(f"ws/admin/tail/{id}/"), cookie) as tail:
             await tail.recv_json()
             demote = "from chat.models import User\nUser.objects.filter(is_staff=True).update(is_staff=False)"
@@ -415,10 +416,10 @@ async def test_who_loses_the_permission_loses_the_view(own_server: Server) -> No
 
 
 async def test_a_watcher_cannot_be_watched(server: Server, staff: dict[str, str]) -> None:
-    async with connect(server.ws("ws/asgi/echo/")):
-        id = await client_id(server, "/ws/asgi/echo/")
+    async with connect(server.ws("ws/asgi/echo/")) as watched:
+        id = await client_id(server, watched)
         async with connect(server.ws(f"ws/admin/tail/{id}/"), staff["tail_connection"]) as tail:
             await tail.recv_json()
-            mine = await client_id(server, f"/ws/admin/tail/{id}/")
+            mine = await client_id(server, tail)
             async with connect(server.ws(f"ws/admin/tail/{mine}/"), staff["tail_connection"]) as other:
                 assert await other.closed() == (4404, "gone")

@@ -30,7 +30,7 @@ async def test_what_staff_order_here_happens_there(steered: Cluster) -> None:
     ann = guest(there, name := unique("ann"))
     room = f"ws/rooms/{unique('room')}/"
     async with ChatClient(there, ann) as client, connect(there.ws(room)) as watched:
-        id = await client_id(here, f"/{room}")
+        id = await client_id(here, watched)
         async with connect(here.ws(f"ws/admin/tail/{id}/"), cookie) as tail:
             await tail.recv_json()
             await asyncio.sleep(0.5)  # the order is on its way

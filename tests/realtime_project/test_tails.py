@@ -43,6 +43,8 @@ def test_a_frame_of_nothing_but_quotes_takes_no_time_to_speak_of() -> None:
 
 
 class Outlet:
+    lane = None
+
     gone = False
 
     def __init__(self) -> None:
