@@ -1,0 +1,7 @@
+"""The pages of actor mode."""
+
+from django.urls import path
+
+from . import views
+
+urlpatterns = [path("demos/quiz/", views.quiz, name="quiz")]
