@@ -20,7 +20,9 @@ CHOICES = 4
 RIGHT, QUICK = 500, 500  # points for being right, and for being right at once; half the time, half of them
 
 Phase = Literal["lobby", "question", "reveal", "podium", "over"]
-Code = Literal["invalid_name", "name_taken", "full", "no_game", "not_host", "not_now", "too_late", "answered", "crowded"]
+Code = Literal[
+    "invalid_name", "name_taken", "full", "no_game", "not_host", "not_now", "too_late", "answered", "crowded"
+]
 
 
 class Refusal(Exception):

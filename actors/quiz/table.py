@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from django.db import transaction
@@ -54,6 +54,9 @@ class Refused(msgspec.Struct, frozen=True):
     game: str  # the code of the game that was meant; "" where one was to be opened
     code: str
     detail: str
+
+
+Answer = TypeVar("Answer", bound=Change)
 
 
 def topic_of(game: Game) -> Topic:
@@ -110,7 +113,7 @@ async def again(code: str, key: str) -> Change | Refused:
     return await _told(code, Change, lambda: change(code, fresh))
 
 
-async def _told(code: str, kind: type[Change], deed: Callable[[], Game]) -> Any:
+async def _told(code: str, kind: type[Answer], deed: Callable[[], Game]) -> Answer | Refused:
     try:
         game = await database.run(deed)
     except Refusal as refusal:

@@ -26,6 +26,8 @@ from actors.effects import (
 from actors.messages import CallFailed, ClientConnected, ClientDisconnected, Message, Timeout
 from actors.models import ActorSession
 from actors.performers import performs
+from actors.quiz.consumers import QuizConsumer
+from actors.quiz.game import Format
 from actors.rules import Rules
 from actors.states import Done, State
 from actors.store import Store
@@ -385,4 +387,6 @@ urlpatterns = [
         "ws/acted/kept/",
         ActorConsumer.as_asgi(initial_state=Counter(), rules=kept, messages=[Alarm, Rang], persist=True),
     ),
+    path("ws/acted/quiz/", QuizConsumer.of(Format(rounds=2, question=60, reveal=2))),
+    path("ws/acted/quiz/quick/", QuizConsumer.of(Format(rounds=2, question=2, reveal=1))),
 ]
