@@ -1,7 +1,6 @@
 """Actor mode: connections as state machines."""
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from django.apps import AppConfig
 
@@ -12,5 +11,8 @@ class ActorsConfig(AppConfig):
 
     def ready(self) -> None:
         # As in chat: the routing declares topics and rules, and every process that may publish needs them.
-        if find_spec("actors.routing"):
-            import_module("actors.routing")
+        import_module("actors.routing")
+        import_module("actors.checks")
+        from realtime_project.serving import serving
+
+        serving.companions.append(import_module("actors.keeper").keep)

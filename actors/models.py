@@ -1,7 +1,8 @@
-"""The tables of actor mode. Only store.py writes StoreEntry."""
+"""The tables of actor mode. Only store.py writes StoreEntry, and only sessions.py ActorSession."""
 
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -28,3 +29,23 @@ class StoreEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.store}: {self.key}"
+
+
+class ActorSession(models.Model):
+    """What a stored actor has come to. Its client may return to it with a token."""
+
+    id = models.CharField(max_length=32, primary_key=True)
+    token = models.CharField(max_length=64, unique=True, null=True)  # hashed; None: nobody can return
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
+    endpoint = models.CharField(max_length=255)  # the route, e.g. /ws/names/
+    version = models.PositiveIntegerField()  # of the rules that wrote the state
+    state = models.TextField()  # JSON
+    timers = models.TextField(default="[]")  # JSON
+    due_at = models.DateTimeField(null=True, db_index=True)  # when the first of them runs out
+    owner = models.CharField(max_length=32, blank=True)  # the connection whose actor may write; "": nobody's
+    server = models.CharField(max_length=32, blank=True)  # ... and where it is
+    started_at = models.DateTimeField()
+    saved_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} {self.id}"

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import msgspec
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from realtime_project import database
 
@@ -55,6 +55,21 @@ class Store(msgspec.Struct, frozen=True):
 
     def set_sync(self, key: str, value: Any) -> None:
         self.set_many_sync({key: value})
+
+    async def add(self, key: str, value: Any) -> bool:
+        """Put `value` where there is nothing yet; whether it was. Of several who try, one succeeds."""
+        return await database.run(self.add_sync, key, value)
+
+    def add_sync(self, key: str, value: Any) -> bool:
+        _check_text("a key", key, KEY)
+        content, is_json = _encode(value)
+        entry = StoreEntry(store=self.name, key=key, content=content, is_json=is_json)
+        try:
+            with transaction.atomic():  # a savepoint, so that being late does not spoil the caller's transaction
+                entry.save(force_insert=True)
+        except IntegrityError:
+            return False
+        return True
 
     async def delete(self, key: str) -> bool:
         """Take `key` away; whether it was there."""

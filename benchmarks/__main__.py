@@ -1,7 +1,8 @@
-"""`python -m benchmarks`: measures A B A B …, prints every figure, and writes docs/benchmarks.md.
+"""`python -m benchmarks`: measures everybody in turn, prints every figure, and writes docs/benchmarks.md.
 
-Server and load generator are separate processes on different cores, and each measurement has a server of its own.
-`--quick` is a glance: fewer and shorter, and nothing is written.
+Servers and load generator are separate processes on different cores, and each measurement has servers of its own.
+`--peers` measures the peers that `make bench-peers` installs as well; `--quick` is a glance: fewer rounds and shorter
+ones, and nothing is written.
 """
 
 import argparse
@@ -10,104 +11,279 @@ import resource
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from . import report, servers
+import psycopg
+
+from . import cluster, report, servers
+from .contestants import AT_HOME, OURS, OURS_STORED, PEERS, PRODUCTION, Contestant
+from .fanout import Mode
+from .generator import Figures
 from .processes import PROJECT, Server
-from .report import Comparison, Figures
+from .results import Results
+from .services import Postgres, Redis
 
-READERS = 1_000
-FANOUT_TARGET = 18.0  # times plain Channels
-POSTS_TARGET = 5.0  # times one transaction a post
+MODES = (Mode("1 in flight", 1), Mode("4 in flight", 4), Mode("bursts of 100", 100, bursts=True))
+SHARED_MODES = (Mode("1 in flight", 1), Mode("64 in flight", 64))
+TOGETHER = Mode("bursts of 64", 64, bursts=True)
+SHARED_READERS = 1_000  # of all servers together
+STORED = 64  # actors
+ALONE = 4.0  # seconds in which Redis is only rung
 
 
 class Plan(NamedTuple):
-    """How much is measured: pairs, and in each measurement at least so many seconds and rounds of messages."""
+    """How much is measured: rounds by readers, rounds of everything else, and seconds of each measurement."""
 
-    pairs: int
-    seconds: float
+    fanout: dict[int, int]
     rounds: int
+    seconds: float
+    posting: float
 
 
-FULL, QUICK = Plan(5, 5, 10), Plan(2, 2, 3)
+FULL = Plan({100: 3, 1_000: 5, 5_000: 3}, 5, 2, 5)
+QUICK = Plan({100: 1, 1_000: 1}, 1, 1, 2)
 
 
-def generate(module: str, server: Server, **arguments: object) -> Figures:
-    """Runs a load generator against the server; its figures."""
-    told = json.dumps({"port": server.port, "server": server.pid, **arguments})
+class Failed(Exception):
+    """A measurement ended with an error."""
+
+
+def generate(module: str, log: Callable[[], str], **told: object) -> Any:
+    """Runs a load generator; what it measured."""
     with servers.pinned(servers.GENERATOR_CORE):
         done = subprocess.run(
-            [sys.executable, "-m", f"benchmarks.{module}", told],
+            [sys.executable, "-m", f"benchmarks.{module}", json.dumps(told)],
             cwd=PROJECT,
             text=True,
             capture_output=True,
             check=False,
         )
     if done.returncode:
-        raise SystemExit(f"{done.stderr}\nThe server's log ends:\n{server.log()[-2000:]}")
-    figures: Figures = json.loads(done.stdout)
-    return figures
+        raise Failed(f"{done.stderr}\nThe server's log ends:\n{log()[-2000:]}")
+    return json.loads(done.stdout)
 
 
-def alternate(comparison: Comparison, first: Callable[[], Figures], second: Callable[[], Figures], pairs: int) -> None:
-    """A B A B …, so that whatever drifts drifts for both."""
-    print(f"\n{comparison.title}")
-    for number in range(1, pairs + 1):
-        comparison.pairs.append((first(), second()))
-        a, b = comparison.pairs[-1]
-        names = f"{comparison.first} {a['rate']:,.0f}/s, {comparison.second} {b['rate']:,.0f}/s"
-        busy = f"generator {a['generator']:.0%} and {b['generator']:.0%} of its core"
-        print(f"  {number}: {names} ({a['rate'] / b['rate']:.1f} ×), {busy}")
-    print(f"  medians: {comparison.verdict()}")
+def say(who: str, figures: Figures) -> None:
+    lost = f", {figures['lost']:.0%} lost" if figures.get("lost") else ""
+    busy = f"generator {figures['generator']:.0%}, server {figures['server']:.0%} of its core"
+    print(f"    {who}: {figures['rate']:,.0f}/s ({busy}{lost})", flush=True)
 
 
-def fanout(template: Path, plan: Plan) -> Comparison:
-    def measured(kind: type[Server], database: Path | None) -> Figures:
-        with servers.fresh(kind, database) as server:
-            amount = {"readers": READERS, "seconds": plan.seconds, "rounds": plan.rounds}
-            return generate("fanout", server, path="/ws/broadcast/", **amount)
-
-    title = f"Fan-out to {READERS:,} readers: deliveries a second"
-    comparison = Comparison(title, "this project", "plain Channels", FANOUT_TARGET)
-    alternate(comparison, lambda: measured(Server, template), lambda: measured(servers.PlainServer, None), plan.pairs)
-    return comparison
+# Side by side ---------------------------------------------------------------------------------------------------
 
 
-def posts(template: Path, plan: Plan) -> Comparison:
-    def measured(**settings: object) -> Figures:
-        with servers.fresh(Server, template, **settings) as server:
-            figures = generate("posts", server, cookie=servers.enter(server), seconds=plan.seconds)
+def fanout(results: Results, contestants: list[Contestant], template: Path, plan: Plan) -> None:
+    modes = [asdict(mode) for mode in MODES]
+
+    def measure(contestant: Contestant, readers: int) -> None:
+        with servers.fresh(contestant, template) as server:
+            told = {"path": contestant.broadcast, "socketio": contestant.socketio, "modes": modes}
+            figures = generate(
+                "fanout",
+                server.log,
+                ports=[server.port],
+                servers=[server.pid],
+                readers=readers,
+                seconds=plan.seconds,
+                **told,
+            )
+        print(f"  {contestant.name}")
+        for mode, measured in figures.items():
+            say(mode, measured)
+            results.fanout.setdefault((readers, mode), {}).setdefault(contestant.name, []).append(measured)
+
+    for readers, rounds in plan.fanout.items():
+        for number in range(rounds):
+            print(f"\nFan-out to {readers:,} readers, round {number + 1} of {rounds}")
+            for contestant in contestants:
+                if contestant.broadcast:
+                    attempt(results, contestant, partial(measure, contestant, readers))
+
+
+def echo(results: Results, contestants: list[Contestant], template: Path, plan: Plan) -> None:
+    def measure(contestant: Contestant) -> None:
+        with servers.fresh(contestant, template) as server:
+            told = {"path": contestant.echo, "prefix": contestant.prefix, "socketio": contestant.socketio}
+            figures = generate("echo", server.log, port=server.port, server=server.pid, seconds=plan.seconds, **told)
+        say(contestant.name, figures)
+        results.echo.setdefault(contestant.name, []).append(figures)
+
+    for number in range(plan.rounds):
+        print(f"\nEcho over 50 connections, round {number + 1} of {plan.rounds}")
+        for contestant in contestants:
+            if contestant.echo:
+                attempt(results, contestant, partial(measure, contestant))
+
+
+def attempt(results: Results, contestant: Contestant, measure: Callable[[], None]) -> None:
+    """A peer that fails is named in the report; ours may not fail."""
+    try:
+        measure()
+    except (Failed, AssertionError) as error:
+        if contestant in AT_HOME:
+            raise
+        why = str(error).strip().splitlines()
+        print(f"  {contestant.name} FAILED: {error}", flush=True)
+        results.failures[contestant.name] = why[-1] if why else type(error).__name__
+
+
+# Posts ----------------------------------------------------------------------------------------------------------
+
+
+def posts(results: Results, contestants: list[Contestant], template: Path, plan: Plan) -> None:
+    def measure(**settings: object) -> Figures:
+        with servers.fresh(OURS, template, **settings) as server:
+            figures = post(server, plan.posting)
             with closing(sqlite3.connect(server.database)) as database:
-                [stored] = database.execute("SELECT count(*) FROM chat_message WHERE client_id LIKE 'c-%'").fetchone()
+                [stored] = database.execute(COUNT).fetchone()
         assert stored == figures["acknowledged"], f"{stored} rows for {figures['acknowledged']} acks"
         return figures
 
-    comparison = Comparison("Posts acknowledged a second, 64 in flight", "lists", "lists of one", POSTS_TARGET)
-    alternate(comparison, measured, lambda: measured(COMMIT_LIST=1), plan.pairs)
-    return comparison
+    lists_and_ones(results, "SQLite", plan, measure)
 
 
-COMPARISONS = {"fanout": fanout, "posts": posts}
+COUNT = "SELECT count(*) FROM chat_message WHERE client_id LIKE 'c-%'"
+
+
+def post(server: Server, seconds: float) -> Figures:
+    cookie = servers.enter(server)
+    figures: Figures = generate(
+        "posts", server.log, port=server.port, server=server.pid, cookie=cookie, seconds=seconds
+    )
+    return figures
+
+
+def lists_and_ones(results: Results, database: str, plan: Plan, measure: Callable[..., Figures]) -> None:
+    rounds = results.posts.setdefault(database, {"lists": [], "lists of one": []})
+    for number in range(plan.rounds):
+        print(f"\nPosts on {database}, round {number + 1} of {plan.rounds}")
+        for name, settings in (("lists", {}), ("lists of one", {"COMMIT_LIST": 1})):
+            rounds[name].append(measure(**settings))
+            say(name, rounds[name][-1])
+
+
+def transitions(results: Results, contestants: list[Contestant], template: Path, plan: Plan) -> None:
+    """Stored actors, each with one message under way: every answer is a state that was saved."""
+    for number in range(plan.rounds):
+        print(f"\nTransitions of {STORED} stored actors, round {number + 1} of {plan.rounds}")
+        for name, settings in (("lists", {}), ("lists of one", {"COMMIT_LIST": 1})):
+            with servers.fresh(OURS_STORED, template, **settings) as server:
+                told = {"path": OURS_STORED.echo, "connections": STORED, "seconds": plan.posting}
+                figures = generate("echo", server.log, port=server.port, server=server.pid, **told)
+            say(name, figures)
+            results.transitions.setdefault(name, []).append(figures)
+
+
+# Several servers ------------------------------------------------------------------------------------------------
+
+
+def shared(results: Results, contestants: list[Contestant], template: Path, plan: Plan) -> None:
+    """One server and two, over one Redis and one PostgreSQL, which have the servers' core as well."""
+    with servers.pinned(servers.SERVER_CORE):
+        redis, postgres = Redis(), Postgres()
+        redis.start()
+        postgres.start()
+    try:
+        cluster.make_template(postgres)
+        for number in range(plan.rounds):
+            print(f"\nFan-out to {SHARED_READERS:,} readers over Redis, round {number + 1} of {plan.rounds}")
+            for count, name in ((1, "one server"), (2, "two servers")):
+                with running(postgres, redis, count) as started:
+                    figures = over_redis(started, SHARED_READERS, SHARED_MODES, plan.seconds)
+                for mode in SHARED_MODES:
+                    say(f"{name}, {mode.name}", figures[mode.name])
+                    results.servers.setdefault(mode.name, {}).setdefault(name, []).append(figures[mode.name])
+            results.commands.append(commands(postgres, redis, plan))
+
+        def measure(**settings: object) -> Figures:
+            with running(postgres, redis, 1, **settings) as [server]:
+                figures = post(server, plan.posting)
+                with psycopg.connect(server.environment["DATABASE_URL"]) as database:
+                    [stored] = database.execute(COUNT).fetchone() or (0,)
+            assert stored == figures["acknowledged"], f"{stored} rows for {figures['acknowledged']} acks"
+            return figures
+
+        lists_and_ones(results, "PostgreSQL", plan, measure)
+    finally:
+        redis.kill()
+        postgres.remove()
+
+
+@contextmanager
+def running(postgres: Postgres, redis: Redis, count: int, **settings: Any) -> Iterator[list[Server]]:
+    """So many servers that share a fresh database."""
+    name = f"benchmark_{time.time_ns()}"
+    started = cluster.Cluster(servers.folder(), postgres, [redis], name, count, **(PRODUCTION | settings))
+    try:
+        with servers.pinned(servers.SERVER_CORE):
+            started.start()
+        yield started.servers
+    finally:
+        started.stop()
+
+
+def over_redis(started: list[Server], readers: int, modes: tuple[Mode, ...], seconds: float) -> dict[str, Figures]:
+    figures: dict[str, Figures] = generate(
+        "fanout",
+        lambda: "\n".join(server.log() for server in started),
+        ports=[server.port for server in started],
+        servers=[server.pid for server in started],
+        path=OURS.broadcast,
+        readers=readers,
+        modes=[asdict(mode) for mode in modes],
+        seconds=seconds,
+    )
+    return figures
+
+
+def commands(postgres: Postgres, redis: Redis, plan: Plan) -> Figures:
+    """PUBLISH commands, as Redis counts them: for a burst that comes in one segment, so in one turn of the loop.
+
+    Each server rings itself now and then. How often is measured first, and taken off.
+    """
+    with running(postgres, redis, 2) as started:
+        before, began = redis.published(), time.monotonic()
+        time.sleep(ALONE)
+        rings = (redis.published() - before) / (time.monotonic() - began)
+        before, began = redis.published(), time.monotonic()
+        figures = over_redis(started, 2, (TOGETHER,), plan.seconds)[TOGETHER.name]
+        sent = redis.published() - before - rings * (time.monotonic() - began)
+    bursts = figures["published"] / TOGETHER.in_flight
+    print(f"    {sent / bursts:.2f} PUBLISH commands for each of {bursts:,.0f} bursts of {TOGETHER.in_flight} messages")
+    return {"a burst": sent / bursts, "a message": sent / figures["published"], "bursts": bursts}
+
+
+COMPARISONS = {"fanout": fanout, "echo": echo, "posts": posts, "transitions": transitions, "servers": shared}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a glance: two short pairs each, nothing is written")
-    parser.add_argument("--only", choices=list(COMPARISONS), help="one comparison; nothing is written")
+    parser.add_argument("--peers", action="store_true", help="the peers too (`make bench-peers` installs them)")
+    parser.add_argument("--quick", action="store_true", help="a glance: one short round each, nothing is written")
+    parser.add_argument("--only", choices=list(COMPARISONS), help="one part; nothing is written")
     options = parser.parse_args()
 
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # inherited: a server and a generator hold 1,000 each
-    load = report.load()
-    print(f"{report.machine()}\n{load}")
-    template, plan = servers.template(), QUICK if options.quick else FULL
-    comparisons = [compare(template, plan) for name, compare in COMPARISONS.items() if options.only in (None, name)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # inherited: a server and a generator hold 5,000 each
+    told = report.circumstances(peers=options.peers)
+    print(told, flush=True)
+    began = time.monotonic()
+    template, plan, results = servers.template(), QUICK if options.quick else FULL, Results()
+    contestants = [*AT_HOME, *(PEERS if options.peers else ())]
+    for name, compare in COMPARISONS.items():
+        if options.only in (None, name):
+            compare(results, contestants, template, plan)
+    minutes = (time.monotonic() - began) / 60
+    print(f"\n{report.verdicts(results)}\n\nIt took {minutes:.0f} minutes.")
     if not (options.quick or options.only):
-        report.write(comparisons, load)
-        print(f"\nWritten to {report.FILE.relative_to(PROJECT)}")
+        report.write(results, told, minutes)
+        print(f"Written to {report.PAGE.relative_to(PROJECT)} and {report.PICTURE.relative_to(PROJECT)}")
 
 
 if __name__ == "__main__":

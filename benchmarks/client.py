@@ -1,100 +1,191 @@
-"""A WebSocket client that costs next to nothing, so that what is measured is the server.
+"""WebSocket clients that cost next to nothing, so that what is measured is the server.
 
-It speaks as much of RFC 6455 as a load generator needs: the upgrade, masked text out, whole frames in, pings answered.
+The rule: one thread, one epoll, one buffer for everybody, and nothing parsed that can be counted. They speak as much of
+RFC 6455 as a load generator needs (the upgrade, masked text out, whole frames in, pings answered), and the little of
+Socket.IO's protocol that is asked of a client on its WebSocket transport.
 """
 
-import asyncio
+import json
+import select
+import socket
 import struct
-from typing import Self
+from collections.abc import Callable, Iterable
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # the sample of RFC 6455, section 1.3, and what a server must answer to it
 ACCEPT = b"s3pplmbitxaq9kygzzhzrbk+xoo="  # in lower case, as the whole response is compared
 MASK = b"\x00\x00\x00\x00"  # a mask of zeros leaves the payload as it is: legal, and free
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+OPENING = 40  # connections opened at a time: fewer than the servers' listen backlog
+PATIENCE = 15.0  # seconds that a server may take to answer a handshake
 
-_shared = bytearray(256 * 1024)  # one buffer for all connections: each reads it to its end within one call
-_view = memoryview(_shared)
+buffer = memoryview(bytearray(256 * 1024))  # one for all connections: what was read is used within the same call
+
+
+class BrokenOff(Exception):
+    """A connection failed, so the measurement means nothing."""
+
+
+def frame(payload: bytes, opcode: int = TEXT, mask: bytes = b"") -> bytes:
+    """One whole frame (RFC 6455, section 5.2), as a server sends it; with a mask of zeros as a client does."""
+    size, masked = len(payload), 0x80 if mask else 0
+    if size < 126:
+        header = struct.pack("!BB", 0x80 | opcode, masked | size)
+    elif size < 1 << 16:
+        header = struct.pack("!BBH", 0x80 | opcode, masked | 126, size)
+    else:
+        header = struct.pack("!BBQ", 0x80 | opcode, masked | 127, size)
+    return header + mask + payload
 
 
 def masked(payload: bytes, opcode: int = TEXT) -> bytes:
-    """One whole frame from a client (RFC 6455, section 5.2)."""
-    size = len(payload)
-    if size < 126:
-        header = struct.pack("!BB", 0x80 | opcode, 0x80 | size)
-    elif size < 1 << 16:
-        header = struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, size)
-    else:
-        header = struct.pack("!BBQ", 0x80 | opcode, 0x80 | 127, size)
-    return header + MASK + payload
+    """One whole frame from a client."""
+    return frame(payload, opcode, MASK)
 
 
-class Connection(asyncio.BufferedProtocol):
+def packet(event: str, content: str) -> bytes:
+    """An event as Socket.IO writes it: Engine.IO's 4, a message; Socket.IO's 2, an event; and its name and content."""
+    return b"42" + json.dumps([event, content], separators=(",", ":")).encode()
+
+
+class Poller:
+    """All connections of a load generator. Edge-triggered: each is told of once, and read to its end."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._poll = self._epoll.poll
+        self._connections: dict[int, Connection] = {}
+        self._readable: dict[int, Callable[[], None]] = {}
+        self._unsent: set[Connection] = set()
+        self.opening = 0  # handshakes under way
+
+    def open(self, port: int, connections: "Iterable[Connection]", at_once: int = OPENING) -> None:
+        """Connect them all, some at a time; return when every handshake is over."""
+        for connection in connections:
+            while self.opening >= at_once:
+                self._opened_some()
+            self.opening += 1
+            connection.connect(self, port)
+        while self.opening:
+            self._opened_some()
+
+    def _opened_some(self) -> None:
+        if not self.turn(PATIENCE):
+            raise BrokenOff(f"a handshake was not answered within {PATIENCE:g} s")
+
+    def watch(self, connection: "Connection") -> None:
+        number = connection.socket.fileno()
+        self._connections[number], self._readable[number] = connection, connection.readable
+        self._epoll.register(number, select.EPOLLIN | select.EPOLLET)
+
+    def send_later(self, connection: "Connection") -> None:
+        """What the kernel did not take."""
+        self._unsent.add(connection)
+
+    def turn(self, patience: float) -> bool:
+        """Take what has come, waiting for it; False when nothing came within so many seconds."""
+        readable = self._readable
+        ready = self._poll(0.001 if self._unsent else patience)
+        for number, _ in ready:
+            readable[number]()
+        if self._unsent:
+            waiting, self._unsent = self._unsent, set()
+            for connection in waiting:
+                connection.send_rest()
+            return True
+        return bool(ready)
+
+    def close(self) -> None:
+        for connection in self._connections.values():
+            connection.socket.close()
+        self._connections.clear()
+        self._readable.clear()
+        self._epoll.close()
+
+
+class Connection:
     """One connection. A subclass says in `arrived` what a message means to it."""
 
-    transport: asyncio.Transport
+    socket: socket.socket
 
-    def __init__(self, path: str, cookie: str = "") -> None:
+    def __init__(self, path: str, cookie: str = "", socketio: bool = False) -> None:
         lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket", "Connection: Upgrade"]
         lines += ["Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {KEY}", *([f"Cookie: {cookie}"] if cookie else [])]
         self._request = "\r\n".join([*lines, "", ""]).encode()
+        self._socketio = socketio
         self._rest = b""  # the beginning of a frame whose end has not come yet
-        self._open = self._closing = False
-        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    async def open(self, port: int) -> Self:
-        await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", port)
-        await self.opened
-        return self
+        self._unsent = b""
+        self._upgraded = self._open = False
 
     def arrived(self, payload: memoryview) -> None:
         raise NotImplementedError
 
-    def send(self, frame: bytes) -> None:
-        self.transport.write(frame)
+    def connect(self, poller: Poller, port: int) -> None:
+        self._poller = poller
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.socket.setblocking(False)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._receive, self._send = self.socket.recv_into, self.socket.send
+        poller.watch(self)
+        self.send(self._request)
 
-    def close(self) -> None:
-        self._closing = True
-        self.transport.abort()
-
-    # asyncio.BufferedProtocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.write(self._request)
-
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return _shared
-
-    def buffer_updated(self, size: int) -> None:
-        if self._open and not self._rest:
-            end = self._frames(_view[:size])
-            if end < size:
-                self._rest = bytes(_view[end:size])
+    def send(self, data: bytes) -> None:
+        if self._unsent:
+            self._unsent += data
             return
-        received = self._rest + _shared[:size]
-        end = self._frames(memoryview(received)) if self._open else self._upgraded(received)
-        self._rest = received[end:]
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise BrokenOff(f"lost a connection: {error}") from error
+        if sent < len(data):
+            self._unsent = data[sent:]
+            self._poller.send_later(self)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self.opened.done():
-            self.opened.set_exception(error or ConnectionError("closed before the upgrade"))
-        elif not self._closing:  # raising would not be enough: asyncio keeps connection errors to itself
-            context = {"message": "lost a connection", "exception": error or ConnectionError("the server hung up")}
-            asyncio.get_running_loop().call_exception_handler(context)
+    def send_rest(self) -> None:
+        data, self._unsent = self._unsent, b""
+        self.send(data)
 
-    def _upgraded(self, received: bytes) -> int:
-        """Reads the response to the upgrade; where in `received` the frames begin."""
-        head, found, frames = received.partition(b"\r\n\r\n")
+    def readable(self) -> None:
+        while (size := self.receive()) == len(buffer):  # there may be more, and nobody would tell
+            self.take(buffer)
+        self.take(buffer[:size])
+
+    def receive(self) -> int:
+        """Read into the shared buffer; how many bytes."""
+        try:
+            size = self._receive(buffer)
+        except BlockingIOError:  # it was read before
+            return 0
+        except OSError as error:
+            raise BrokenOff(f"lost a connection: {error}") from error
+        if not size:
+            raise BrokenOff("the server hung up" if self._open else f"the server refused: {self._rest!r}")
+        return size
+
+    def take(self, received: memoryview) -> None:
+        """What came, in whatever pieces."""
+        if self._rest:
+            received = memoryview(self._rest + received)
+        used = self._frames(received) if self._upgraded else self._upgrade(received)
+        self._rest = bytes(received[used:])
+
+    def _upgrade(self, received: memoryview) -> int:
+        """Reads the response to the upgrade; where in `received` the rest begins."""
+        head, found, frames = bytes(received).partition(b"\r\n\r\n")
         if not found:
             return 0
         if not head.startswith(b"HTTP/1.1 101") or ACCEPT not in head.lower():
-            self.opened.set_exception(ConnectionError(head.decode(errors="replace")))
-            self.close()
-            return len(received)
+            raise BrokenOff(f"the server refused: {head.decode(errors='replace')}")
+        self._upgraded = True
+        if not self._socketio:
+            self._opened()
+        begin = len(received) - len(frames)
+        return begin + self._frames(received[begin:])
+
+    def _opened(self) -> None:
         self._open = True
-        self.opened.set_result(None)
-        return len(received) - len(frames) + self._frames(memoryview(frames))
+        self._poller.opening -= 1
 
     def _frames(self, received: memoryview) -> int:
         """Hands on every whole frame; where the first one begins that is not whole."""
@@ -114,12 +205,23 @@ class Connection(asyncio.BufferedProtocol):
             end = body + length
             if end > size:
                 break
-            opcode = received[start] & 15
+            opcode, payload = received[start] & 15, received[body:end]
             if opcode in (TEXT, BINARY):
-                self.arrived(received[body:end])
+                self._message(payload)
             elif opcode == PING:
-                self.send(masked(bytes(received[body:end]), PONG))
+                self.send(masked(bytes(payload), PONG))
             elif opcode == CLOSE:
-                raise ConnectionError(f"closed by the server: {bytes(received[body:end])!r}")
+                raise BrokenOff(f"closed by the server: {bytes(payload)!r}")
             start = end
         return start
+
+    def _message(self, payload: memoryview) -> None:
+        kind = bytes(payload[:2]) if self._socketio else b"42"
+        if kind == b"42":
+            self.arrived(payload)
+        elif kind == b"40":  # in the namespace
+            self._opened()
+        elif kind[:1] == b"0":  # Engine.IO is open
+            self.send(masked(b"40"))
+        elif kind == b"2":  # its ping
+            self.send(masked(b"3"))

@@ -1,15 +1,16 @@
 """Posts: how many acknowledged posts a second on one connection to `ws/chat/` that keeps some in flight.
 
-Nobody is subscribed. An acknowledged post is committed: SQLite's `synchronous` is FULL and its file on a real disk.
+Nobody is subscribed. An acknowledged post is committed, and the database on a real disk.
 """
 
-import asyncio
 import json
+import time
 
-from .client import Connection, masked
-from .generator import Window, main
+from .client import BrokenOff, Connection, Poller, masked
+from .generator import Figures, Window, main
 
 TEXT = "A message of a usual length, as people write them to one another."
+PATIENCE = 30.0  # seconds that an ack may take
 
 
 class Poster(Connection):
@@ -20,7 +21,6 @@ class Poster(Connection):
         self.room = room
         self.posted = self.acknowledged = 0
         self.posting = True
-        self.finished = asyncio.Event()
 
     def post(self) -> None:
         self.posted += 1
@@ -31,16 +31,13 @@ class Poster(Connection):
         reply = json.loads(bytes(payload))
         if reply["type"] == "error":
             raise ValueError(f"refused: {reply}")
-        if reply["type"] != "ack":
-            return
-        self.acknowledged += 1
-        if self.posting:
-            self.post()
-        elif self.acknowledged == self.posted:
-            self.finished.set()
+        if reply["type"] == "ack":
+            self.acknowledged += 1
+            if self.posting:
+                self.post()
 
 
-async def measure(
+def measure(
     port: int,
     server: int,
     cookie: str,
@@ -48,24 +45,32 @@ async def measure(
     in_flight: int = 64,
     warm_up: float = 1,
     seconds: float = 5,
-) -> dict[str, float]:
+) -> Figures:
     """Acks a second, and how many there were in all, so that they can be compared with the database's rows."""
-    poster = await Poster(cookie, room).open(port)
+    poller, poster = Poller(), Poster(cookie, room)
+
+    def turn() -> None:
+        if not poller.turn(PATIENCE):
+            raise BrokenOff(f"no ack within {PATIENCE:g} s")
+
+    def go_on(until: float) -> None:
+        while time.perf_counter() < until:
+            turn()
+
     try:
+        poller.open(port, [poster])
         for _ in range(in_flight):
             poster.post()
-        await asyncio.sleep(warm_up)
-        window = Window(server)
-        before = poster.acknowledged
-        await asyncio.sleep(seconds)
+        go_on(time.perf_counter() + warm_up)
+        window, before = Window([server]), poster.acknowledged
+        go_on(time.perf_counter() + seconds)
         result = window.result(poster.acknowledged - before)
         poster.posting = False
-        async with asyncio.timeout(30):
-            await poster.finished.wait()
-        return result | {"acknowledged": poster.acknowledged}
+        while poster.acknowledged < poster.posted:
+            turn()
+        return {**result, "acknowledged": poster.acknowledged}
     finally:
-        poster.close()
-        await asyncio.sleep(0)  # closing takes a turn of the loop
+        poller.close()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""The servers that are measured: real processes under Daphne, on a core of their own, on a real disk."""
+"""Where servers are measured: on a core of their own, with a fresh folder and database on a real disk."""
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,27 +9,13 @@ from typing import Any
 
 import httpx
 
+from .contestants import Contestant
 from .processes import PROJECT, Server, make_template
 
 FOLDER = PROJECT / ".benchmarks"
 IN_MEMORY = ("tmpfs", "ramfs")
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, GENERATOR_CORE = CORES[0], CORES[-1]
-PRODUCTION: dict[str, Any] = {
-    "DEBUG": 0,  # DEBUG would have Django keep and format every query
-    "SECRET_KEY": "of-the-benchmarks-alone-and-long-enough-for-production",
-    "ALLOWED_HOSTS": "127.0.0.1",
-    "ALLOWED_ORIGINS": "http://127.0.0.1",
-    "WEBSOCKET_RATE": 0,
-}
-
-
-class PlainServer(Server):
-    """The tutorial's chat, under stock Daphne."""
-
-    def command(self) -> list[str]:
-        daphne = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "-v", "0"]
-        return [sys.executable, *daphne, "benchmarks.plain_channels.asgi:application"]
 
 
 @contextmanager
@@ -43,19 +28,25 @@ def pinned(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, CORES)
 
 
+def folder() -> Path:
+    """An empty one."""
+    empty = FOLDER / "server"
+    shutil.rmtree(empty, ignore_errors=True)
+    empty.mkdir(parents=True)
+    return empty
+
+
 @contextmanager
-def fresh(kind: type[Server], template: Path | None, **settings: Any) -> Iterator[Server]:
+def fresh(contestant: Contestant, template: Path, **settings: Any) -> Iterator[Server]:
     """A server of its own for one measurement, with a database of its own."""
-    folder = FOLDER / "server"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    server = kind(folder, template, **(PRODUCTION | settings))
-    with pinned(SERVER_CORE):
-        server.start()
+    server = contestant.server(folder(), template, **settings)
     try:
+        with pinned(SERVER_CORE):
+            server.start()
         yield server
     finally:
-        server.kill()  # without a word: nothing of it is needed any more
+        if server.process:
+            server.kill()  # without a word: nothing of it is needed any more
 
 
 def template() -> Path:

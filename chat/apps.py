@@ -12,3 +12,4 @@ class ChatConfig(AppConfig):
     def ready(self) -> None:
         # The routing declares topics and their `on_publish` operations: every process that may publish needs them.
         import_module("chat.routing")
+        import_module("realtime_project.serving").serving.companions.append(import_module("chat.announcements").tell)

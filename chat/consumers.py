@@ -19,11 +19,13 @@ from realtime_project.commits import Unavailable, commits
 from realtime_project.connections import Connection
 from realtime_project.consumers import Consumer
 from realtime_project.feeds import Content, Event, Subscription
+from realtime_project.figures import counters, posts
 from realtime_project.limits import Bucket
 from realtime_project.topics import PublishError, Topic, hub
 
 from . import edits, protocol, rooms
 from .models import Room, room_topic
+from .presence import Watch, presence
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +98,11 @@ class TopicConsumer(Consumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         content: Content = bytes_data if text_data is None else text_data  # type: ignore[assignment]
-        while self.targets and (seconds := self.bucket.take()) and not self.connection.gone:  # noqa: ASYNC110
-            await asyncio.sleep(min(seconds, GLANCE))
+        if self.targets and (seconds := self.bucket.take()):
+            counters.rate_limited += 1
+            while seconds and not self.connection.gone:
+                await asyncio.sleep(min(seconds, GLANCE))
+                seconds = self.bucket.take()
         for topic in self.targets:
             await self.push(topic, content)
 
@@ -134,29 +139,41 @@ def _asked(query: bytes) -> dict[str, str]:
 
 
 class Seat(NamedTuple):
-    """A connection's place in a room: the room's log, and its fleeting news (typing, read)."""
+    """A connection's place in a room: the room's log, its fleeting news (typing, read), and who is online."""
 
     room: int
     log: Subscription
     live: Subscription
+    watch: Watch
+
+    def start(self) -> None:
+        self.log.start()
+        self.live.start()
+        self.watch.start()
 
     def close(self) -> None:
         self.log.close()
         self.live.close()
+        self.watch.close()
 
 
 class RoomReader:
-    """A person's end of a room's log: what comes goes to their connection, and nothing after their own removal."""
+    """A person's end of a room's log: what comes goes to their connection, and nothing after their own removal.
+
+    Who joins or leaves the room may be online: presence is told.
+    """
 
     def __init__(self, connection: Connection, user: int, end: Callable[[], None]) -> None:
         self.connection, self.user, self.end = connection, user, end
 
     def write(self, events: Sequence[Event]) -> None:
         for count, event in enumerate(events, 1):
-            if protocol.removes(event.content, self.user):
-                self.connection.write(events[:count])
-                self.end()
-                return
+            if change := protocol.membership(event.content):
+                presence().ask(change[1])
+                if change == ("removed", self.user):
+                    self.connection.write(events[:count])
+                    self.end()
+                    return
         self.connection.write(events)
 
     async def drain(self) -> None:
@@ -186,6 +203,14 @@ class ChatConsumer(Consumer):
             protocol.Typing: self.typing,
             protocol.Read: self.read,
         }
+
+    @classmethod
+    def samples(cls, **arguments: Any) -> list[str]:
+        return [
+            '{"type": "subscribe", "room": "lobby", "since": null}',
+            '{"type": "post", "room": "lobby", "id": "c-1", "text": "hi"}',
+            '{"type": "typing", "room": "lobby"}',
+        ]
 
     async def connect(self) -> None:
         await self.accept()
@@ -239,15 +264,14 @@ class ChatConsumer(Consumer):
         self.seats[slug] = seat
         log = seat.log
         self.connection.send_text(protocol.subscribed(command.id, slug, log.head, log.epoch, log.recovered))
-        log.start()
-        seat.live.start()
+        seat.start()
 
     async def _admit(self, command: protocol.Subscribe) -> Seat | None:
         """A seat in the room, or None where there is no such room for this person."""
         room, is_private = await database.run(_find_room, command.room, self.user.pk)
         if room is None:
             return None
-        seat = await self._take_seat(room, command)
+        seat = await self._take_seat(room, is_private, command)
         if is_private:
             # Asked again: a removal before now may have been delivered before the seat was taken; one from now on
             # comes after its cursor, and ends it.
@@ -265,7 +289,7 @@ class ChatConsumer(Consumer):
         if seat := self.seats.pop(slug, None):
             seat.close()
 
-    async def _take_seat(self, room: int, command: protocol.Subscribe) -> Seat:
+    async def _take_seat(self, room: int, is_private: bool, command: protocol.Subscribe) -> Seat:
         def reload(subscription: Subscription) -> None:
             self.connection.send_text(
                 protocol.subscribed(None, command.room, subscription.head, subscription.epoch, False)
@@ -280,7 +304,8 @@ class ChatConsumer(Consumer):
         except BaseException:
             log.close()
             raise
-        return Seat(room, log, live)
+        watch = presence().watch(room, command.room, is_private, self.user.pk, self.connection)
+        return Seat(room, log, live, watch)
 
     async def unsubscribe(self, command: protocol.Unsubscribe) -> None:
         if seat := self.seats.pop(command.room, None):
@@ -304,18 +329,20 @@ class ChatConsumer(Consumer):
 
     async def _write(self, id: str | None, function: Service[Item], item: Item) -> None:
         """Many writes of one connection may be in flight: the ack finds its way by id."""
+        taken = time.perf_counter()
         while self.unacknowledged >= UNACKNOWLEDGED:
             self.room_to_write.clear()
             await self.room_to_write.wait()
         self.unacknowledged += 1
-        commits().write(function, item).add_done_callback(lambda done: self._written(id, done))
+        commits().write(function, item).add_done_callback(lambda done: self._written(id, taken, done))
 
-    def _written(self, id: str | None, done: asyncio.Future[rooms.Ack | rooms.Refusal]) -> None:
+    def _written(self, id: str | None, taken: float, done: asyncio.Future[rooms.Ack | rooms.Refusal]) -> None:
         self.unacknowledged -= 1
         self.room_to_write.set()
         outcome = self._outcome(id, done)
         if isinstance(outcome, rooms.Ack):
             self.connection.send_text(protocol.ack(id, *outcome))
+            posts.add(time.perf_counter() - taken)
 
     async def typing(self, command: protocol.Typing) -> None:
         seat = self._seat(command)
@@ -366,6 +393,7 @@ class ChatConsumer(Consumer):
         wait = self.bucket.take()
         if not wait:
             return False
+        counters.rate_limited += 1
         most, window = REFUSED
         now = time.monotonic()
         self.refused = [at for at in self.refused if now - at < window] + [now]

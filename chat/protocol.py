@@ -17,7 +17,7 @@ Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Number = Annotated[int, msgspec.Meta(ge=1, le=2**62)]  # of a message
 
 Change = Literal["added", "removed"]
-REMOVED = '{"type":"member.removed"'  # how such an event begins: `type` is encoded first
+MEMBER = '{"type":"member.'  # how such an event begins: `type` is encoded first
 Code = Literal["invalid_message", "not_found", "rate_limited", "too_long", "unauthenticated", "unavailable"]
 
 
@@ -139,12 +139,12 @@ def member_changed(change: Change, room: str, offset: int, user: dict[str, Any])
     return encode(type=f"member.{change}", room=room, offset=offset, user=user)
 
 
-def removes(event: str | bytes, user: int) -> bool:
-    """Whether this event of a room's log tells that `user` is no longer a member."""
-    if not isinstance(event, str) or not event.startswith(REMOVED):
-        return False
-    removed: int = _anything.decode(event)["user"]["id"]
-    return removed == user
+def membership(event: str | bytes) -> tuple[Change, int] | None:
+    """What an event of a room's log changes in its members, and whose membership that is; None for any other event."""
+    if not isinstance(event, str) or not event.startswith(MEMBER):
+        return None
+    decoded = _anything.decode(event)
+    return decoded["type"].removeprefix("member."), decoded["user"]["id"]
 
 
 def typing(room: str, user: dict[str, Any]) -> str:
@@ -153,6 +153,18 @@ def typing(room: str, user: dict[str, Any]) -> str:
 
 def read(room: str, user: int, offset: int) -> str:
     return encode(type="read", room=room, user=user, offset=offset)
+
+
+def presence(
+    room: str, online: int, came: list[dict[str, Any]], went: list[dict[str, Any]], *, all: bool, more: bool
+) -> str:
+    """online: how many are; all: `came` is all of them; more: `came` and `went` leave some out."""
+    marks = {name: True for name, holds in (("all", all), ("more", more)) if holds}
+    return encode(type="presence", room=room, online=online, **marks, came=came, went=went)
+
+
+def announcement(text: str) -> str:
+    return encode(type="announcement", text=text)
 
 
 def _with(id: Any) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from typing import Any
 from django.db.models import Case, Count, Exists, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
-from realtime_project import history
+from realtime_project import history, registry
 
 from .models import Invitation, Membership, Message, Reaction, Room, User
 
-MEMBERS_LISTED = 500  # who made the room first, then by name
+MEMBERS_LISTED = 500  # who made the room first, then who is online, then by name
 ROOMS_LISTED = 500  # one's own rooms come first
 PAGE = 50  # messages
 LARGEST_PAGE = 100  # messages
@@ -120,13 +120,15 @@ def members(room: Room, person: User, links: Iterable[Invitation]) -> dict[str, 
     """Who is in a room, and which `links` lead into it, with what `person` may do about either."""
     owner = room.created_by_id
     memberships = Membership.objects.filter(room=room).select_related("user")
-    first = memberships.order_by(Case(When(user=owner, then=0), default=1), "user__username")[:MEMBERS_LISTED]
+    shown = memberships.annotate(online=Exists(registry.online().filter(user=OuterRef("user"))))
+    first = shown.order_by(Case(When(user=owner, then=0), default=1), "-online", "user__username")[:MEMBERS_LISTED]
     may_remove = room.is_private and owner == person.pk
     return {
         "members": [
             {
                 "id": member.user_id,
                 "name": member.user.name,
+                "online": member.online,
                 "made_it": member.user_id == owner,
                 "removable": may_remove and member.user_id != person.pk,
             }

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from functools import partial
 from typing import Any, TypeVar
 
@@ -54,7 +55,7 @@ class Commits:
         self.waiting += 1
         self._queues.setdefault(function, []).append((item, future))
         if self._task is None:
-            self._task = self.loop.create_task(self._run())
+            self._task = self.loop.create_task(self._run(), context=Context())  # no connection's
         return future
 
     async def finish(self) -> None:

@@ -16,12 +16,15 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from structlog.contextvars import bind_contextvars
 
 from . import private
+from .bans import BANNED, REASON, bans
 from .cleanup import App, for_one_connection, leave
 from .feeds import Content, Event, Run, size_of
+from .figures import counters
 from .outlets import Send, outlet_of
-from .registry import registry
+from .registry import Actor, registry
 from .revocation import proof_of
 from .topics import Topic, topic_in, topic_out
 
@@ -36,6 +39,7 @@ class Connection:
     """One WebSocket, as the rest of the house sees it: who it is, and how to write to it."""
 
     server_id = private.SERVER
+    actor: Actor | None = None  # in actor mode, for the registry to show
     _receiver: Callable[[Content], None] | None = None
 
     def __init__(self, scope: dict[str, Any], send: Send, endpoint: str, mode: str) -> None:
@@ -103,6 +107,7 @@ class Connection:
     def take(self, contents: Sequence[Content]) -> None:
         """What came through topic_in."""
         if self._receiver is None:
+            counters.drops += len(contents)
             logger.debug("connection %s takes no messages of others", self.id)
         elif not self.closed:
             for content in contents:
@@ -130,6 +135,7 @@ class Connection:
         elif kind == "websocket.accept":
             self.accepted = True
             self.subprotocol = message.get("subprotocol")
+            counters.opened += 1
             registry.opened(self)
             private.clients[self.id] = self
         elif kind == "websocket.close":
@@ -139,6 +145,8 @@ class Connection:
             self.closed = True
             return
         await self._outlet.send(message)
+        if kind == "websocket.accept" and bans.refuse(self.user, self.client_ip):  # banned since the handshake began
+            self.close_soon(BANNED, REASON)
 
     def counted(self, message: dict[str, Any], limit: int) -> bool:
         """Count what came in; False if it is larger than the endpoint takes."""
@@ -163,7 +171,13 @@ def door(app: App, endpoint: str) -> App:
     max_size = getattr(consumer, "max_size", None)
 
     async def enter(scope: dict[str, Any], receive: Any, send: Send) -> None:
+        await bans.ready()
+        if bans.refuse(scope.get("user"), (scope.get("client") or ("",))[0]):
+            logger.warning("refused a WebSocket on %r: %s is banned", scope["path"], scope.get("user") or "the address")
+            await deny(scope, send, 403, "You may not connect for a time.")
+            return
         connection = Connection(scope, send, endpoint, mode)
+        bind_contextvars(connection=connection.id)  # of this task: for what is logged in it
         limit = min(max_size or settings.WEBSOCKET_MAX_MESSAGE_SIZE, settings.WEBSOCKET_MAX_MESSAGE_SIZE)
         connection.limit_to(limit)
         _warn_of_debug(scope)
@@ -200,10 +214,12 @@ def door(app: App, endpoint: str) -> App:
         finally:
             connection.closed = True
             connection._receiver = None  # which may refer to a consumer that refers to this connection
+            if connection.accepted:
+                counters.ended(connection)
             registry.closed(connection)
             private.clients.pop(connection.id, None)
 
-    enter.endpoint, enter.mode = endpoint, mode  # type: ignore[attr-defined]
+    enter.app, enter.endpoint, enter.mode = app, endpoint, mode  # type: ignore[attr-defined]
     return enter
 
 

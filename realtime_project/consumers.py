@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 from typing import Any, ClassVar
 
 from channels.exceptions import StopConsumer
@@ -15,6 +16,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from .commits import Unavailable
 from .connections import FAILED, TOO_BIG, Connection
 from .feeds import Content
+from .figures import counters, posts
 from .topics import PublishError, Topic, hub
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,11 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     connection: Connection
     _posted: deque[Content] | None = None  # came through topic_in, and waits
     _handling: asyncio.Task[None] | None = None
+
+    @classmethod
+    def samples(cls, **arguments: Any) -> list[str]:
+        """Messages worth sending to an endpoint that was made with these arguments, for who tries it out."""
+        return []
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         self.scope, self.base_send = scope, send
@@ -65,6 +72,7 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if self._posted is None:
             self._posted = deque()
         if len(self._posted) >= POSTED:
+            counters.drops += 1
             logger.warning("connection %s: %d messages of others wait, one is dropped", self.connection.id, POSTED)
             return
         self._posted.append(content)
@@ -90,7 +98,9 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Publish what the client sent. Waits only where too much waits already, so that its next frame waits too."""
         try:
             if topic.history:
+                began = perf_counter()
                 await topic.publish(content)
+                posts.add(perf_counter() - began)
                 return
             sent = topic.publish_nowait(content)
             if hub().waiting > WAITING:

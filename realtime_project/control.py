@@ -1,4 +1,4 @@
-"""Orders to a server: close, look who is still logged in, drain.
+"""Orders to a server: close, look who is still logged in, show what passes, drain.
 
 The rule: an order is an event of the server's own durable topic, so it arrives from any process and without the
 channel layer too, by the sweep. It takes part in the caller's transaction. A server's id is new with each start: no
@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 from django.db import transaction
 
-from . import database, history, registry, revocation
+from . import bans, database, history, private, registry, revocation, tails
 from .feeds import Event
 from .frames import legal_close_code
 from .models import Connection as ConnectionRow
 from .models import Server
-from .topics import hub
+from .topics import Topic, hub
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,14 @@ REASON = "closed by staff"
 REASON_SIZE = 123  # bytes that a close frame has room for
 PREFIX = "control:"  # and a server's id
 KEPT = timedelta(hours=1)  # an order that nobody has carried out by then is no longer meant
+ASKED = 5_000  # connections a query
 TIDYING = 600.0  # seconds between two looks for logs that nobody needs
+
+
+ANNOUNCED = 500  # characters of an announcement
+
+# Texts for everybody who is connected. Each app tells its own clients, in its own way.
+announcements = Topic("announcements", history=True)
 
 
 class UnknownConnection(LookupError):
@@ -55,11 +62,19 @@ class Look(msgspec.Struct, tag="look", frozen=True):
     session: str | None = None
 
 
+class Tail(msgspec.Struct, tag="tail", frozen=True):
+    """Show the frames of a connection to a watcher, by the watcher's private topic; 0 seconds: no longer."""
+
+    connection: str
+    to: str
+    seconds: float
+
+
 class Drain(msgspec.Struct, tag="drain", frozen=True):
     """Leave politely."""
 
 
-Order = Close | Look | Drain
+Order = Close | Look | Tail | Drain
 _decode = msgspec.json.Decoder(Order).decode
 
 
@@ -79,37 +94,66 @@ def close(connection: str | tuple[str, int], code: int = CLOSED, reason: str = R
         row = registry.clients(server).filter(channel_id=number).first()
     if row is None:
         raise UnknownConnection(f"no open connection has the id {connection!r}")
-    _order([row.server_id], Close(code, reason, connection=row.pk))
+    order([row.server_id], Close(code, reason, connection=row.pk))
+
+
+def close_all(connections: Iterable[str], code: int = CLOSED, reason: str = REASON) -> list[str]:
+    """Close these connections, by their ids. Those that were open; the others have gone already."""
+    _check(code, reason)
+    live = ConnectionRow.objects.filter(server__in=registry.servers())
+    rows = [row for some in database.parts(connections, ASKED) for row in live.filter(pk__in=some)]
+    contents = [(PREFIX + row.server_id, _encode(Close(code, reason, connection=row.pk))) for row in rows]
+    if contents:
+        with transaction.atomic():
+            history.publish(contents)
+    return [row.pk for row in rows]
 
 
 def close_user(user: Any, code: int = CLOSED, reason: str = REASON) -> None:
     """Close all connections of a user, or of a primary key, on every server."""
     _check(code, reason)
-    _order(_servers(), Close(code, reason, user=_key(user)))
+    order(_servers(), Close(code, reason, user=_key(user)))
 
 
 def close_session(key: str, code: int = CLOSED, reason: str = REASON) -> None:
     """Close all connections that came with a session, on every server."""
     _check(code, reason)
-    _order(_servers(), Close(code, reason, session=_digest(key)))
+    order(_servers(), Close(code, reason, session=_digest(key)))
 
 
 def look(user: Any = None, session: str | None = None) -> None:
     """Have every server see at once whether a user, or who came with a session, is still let in."""
-    _order(_servers(), Look(None if user is None else _key(user), session and _digest(session)))
+    order(_servers(), Look(None if user is None else _key(user), session and _digest(session)))
+
+
+def tail(connection: Any, to: str, seconds: float) -> None:
+    """Show what passes on a connection, given by its row, to the private topic `to`. See tails.py."""
+    order([connection.server_id], Tail(connection.pk, to, seconds))
+
+
+def announce(text: str) -> None:
+    """Tell everybody who is connected to any server. Raises ValueError for an empty or long text."""
+    if not 0 < len(text.strip()) <= ANNOUNCED:
+        raise ValueError(f"an announcement has 1 to {ANNOUNCED} characters")
+    announcements.publish_sync(text.strip())
 
 
 def drain(server: str) -> None:
     """Have a server leave as it does on SIGTERM. Raises registry.UnknownServer."""
     registry.endpoints(server)
-    _order([server], Drain())
+    order([server], Drain())
 
 
-def _order(servers: Iterable[str], order: Order) -> None:
-    content = msgspec.json.encode(order).decode()
+def order(servers: Iterable[str], order: Order) -> None:
+    """Give an order to these servers, by their ids. To one that is no more it is lost."""
+    content = _encode(order)
     if items := [(PREFIX + server, content) for server in servers]:
         with transaction.atomic():
             history.publish(items)
+
+
+def _encode(order: Order) -> str:
+    return msgspec.json.encode(order).decode()
 
 
 def _servers() -> list[str]:
@@ -159,6 +203,10 @@ class Orders:
                 continue
             if isinstance(order, Look):
                 looks.append(order)
+                continue
+            if isinstance(order, Tail):
+                if watched := private.clients.get(order.connection):
+                    tails.show(watched, order.to, order.seconds)
                 continue
             logger.info("ordered: %r", order)
             if isinstance(order, Close):
@@ -212,6 +260,7 @@ async def _look(looks: Sequence[Look]) -> None:
 
 
 def tidy() -> None:
-    """Drop what was ordered long ago, and the logs of servers that have gone."""
+    """Drop what was ordered long ago, the logs of servers that have gone, and bans that ended long ago."""
+    bans.tidy()
     alive = [PREFIX + server for server in Server.objects.values_list("pk", flat=True)]
     history.forget(PREFIX, KEPT, alive)

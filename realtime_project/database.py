@@ -4,8 +4,9 @@ Never the one thread of `database_sync_to_async`: there one slow query stalls ev
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import ParamSpec, TypeVar
 
 from django.db import connections
@@ -38,3 +39,10 @@ def _tidy() -> None:
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Await `function(*args)`, which queries the database, on one of the pool's threads."""
     return await asyncio.get_running_loop().run_in_executor(_pool, lambda: clean(function, *args, **kwargs))
+
+
+def parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of at most `size` items: a query takes only so many parameters."""
+    rest = iter(items)
+    while part := list(islice(rest, size)):
+        yield part

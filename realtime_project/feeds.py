@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Context
 from typing import Any, Protocol
 
 from .frames import frame
@@ -164,7 +165,11 @@ class Subscription:
         self.cursor = self.head = head
         self.epoch, self.recovered = epoch, False
         if self.on_reset:
-            self.on_reset(self)
+            try:
+                self.on_reset(self)
+            except Exception:
+                logger.exception("topic %r: a reader failed and is let go", self.feed.name)
+                self.close()
 
 
 class Feed:
@@ -178,12 +183,13 @@ class Feed:
         self.members: set[Subscription] = set()  # attached or replaying
         self.attached: set[Subscription] = set()
         self.joined_by: str | None = None  # the channel that has joined the group
+        self.passed = 0  # events delivered here, to however many
         self.life = 0  # counts the lives of the log that were seen to end
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wake = asyncio.Event()
         self._joining: asyncio.Task[None] | None = None
         self._inbox: list[Event] = []
-        self._task = asyncio.create_task(self._live())
+        self._task = asyncio.create_task(self._live(), context=Context())  # nobody's in particular
 
     # members --------------------------------------------------------------------------------------------------
     def enter(self, subscription: Subscription) -> None:
@@ -252,6 +258,7 @@ class Feed:
         """To those attached now, in chunks between which the loop may turn."""
         life = self.life
         self.hub.delivered += len(events) * len(self.attached)
+        self.passed += len(events)
         for index, subscription in enumerate(list(self.attached), 1):
             if subscription.open:
                 subscription.give(events)
@@ -264,11 +271,13 @@ class Feed:
     def seek(self) -> None:
         """Join the group if this seat has not; one attempt at a time, beside the pump."""
         if self.members and self._joining is None and (self.joined_by is None or self.joined_by != self.seat.name):
-            self._joining = asyncio.create_task(self._join())
+            self._joining = asyncio.create_task(self._join(), context=Context())
 
     async def _join(self) -> None:
+        joined = False
         try:
             self.joined_by = await self.seat.join(self.group)
+            joined = True
         except Exception as error:  # tried again at the next sweep
             logger.warning("topic %r: its group cannot be joined yet: %r", self.name, error)
         else:
@@ -276,6 +285,8 @@ class Feed:
         finally:
             self._joining = None
             self._tried()
+        if joined and self.seat.name:  # another seat, perhaps, than the one that has joined
+            self.seek()
 
     def _joined(self) -> None:
         """The group is joined."""
@@ -305,6 +316,7 @@ class DurableFeed(Feed):
         self.last: int | None = None  # None until the log has been asked
         self.epoch = ""
         self.target = 0
+        self._head = 0  # as the log last told it
         self._held: dict[int, Event] = {}
         self._recent: deque[Event] = deque()
         self._recent_size = 0
@@ -394,12 +406,17 @@ class DurableFeed(Feed):
 
     async def look(self) -> None:
         """Ask the log for the head."""
-        asked = self.last
+        asked, life = self.last, self.life
         epoch, heads = await self.hub.log.heads([self.name])
-        self.seen(asked, heads.get(self.name, 0), epoch)
+        self.seen(asked, life, heads.get(self.name, 0), epoch)
 
-    def seen(self, asked: int | None, head: int, epoch: str) -> None:
-        """A head read from the log; `asked` is the `last` that held when the question was put."""
+    def seen(self, asked: int | None, life: int, head: int, epoch: str) -> None:
+        """A head read from the log; `asked` and `life` are those that held when the question was put."""
+        if life != self.life:  # it may be older than what is known by now
+            self._look_due = True
+            self._wake.set()
+            return
+        self._head = head
         if self.last is None:
             self.last = self.target = head
             self.epoch = epoch
@@ -473,7 +490,7 @@ class DurableFeed(Feed):
 
     async def _read(self, asked: int) -> None:
         """The doorbell did not come: ask the log itself."""
-        life, unlearned = self.life, self._unlearned
+        life, unlearned, known = self.life, self._unlearned, self._head
         epoch, events = await self.hub.log.page(self.name, asked, None, PAGE)
         if self.life != life:  # reset meanwhile
             return
@@ -490,8 +507,8 @@ class DurableFeed(Feed):
         self.target = asked  # announced, and not in the log: a false doorbell
         self._held.clear()
         await self.look()
-        if events and self.life == life:  # a hole: the log was trimmed below us
-            self._reset(max(self.target, events[-1].offset or 0), self.epoch)
+        if self.life == life and (events or min(known, self._head) > asked):  # a hole: trimmed below us, or all of it
+            self._reset(max([self.target, *(event.offset or 0 for event in events)]), self.epoch)
 
     def _remember(self, run: Sequence[Event]) -> None:
         self._recent.extend(run)

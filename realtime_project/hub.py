@@ -13,10 +13,12 @@ import logging
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Context
 from typing import Any, Protocol
 
 from . import private
 from .feeds import Bell, Content, DurableFeed, Feed, Log, Reader, Subscription, group_of
+from .figures import counters
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +107,8 @@ class Seat:
         added = len(batch.events) - before
         if self.waiting + added > OUTBOX:
             del batch.events[before:]
+            if epoch is None:
+                counters.drops += added
             raise PublishError(f"{self.waiting} messages already wait for the channel layer")
         self.waiting += added
         if not self._sending:
@@ -140,6 +144,8 @@ class Seat:
             async with asyncio.timeout(LIMIT):
                 await self.layer.group_send(group, bell)
         except Exception as error:
+            if epoch is None:  # those of a durable topic are in the log
+                counters.drops += len(batch.events)
             logger.warning("topic %r: the layer did not take %d events: %r", name, len(batch.events), error)
             return error
         return None
@@ -362,13 +368,12 @@ class Hub:
 
     async def look(self) -> None:
         """Read the heads of all durable topics in one query and raise their targets."""
-        asked = {name: feed.last for name, feed in self.feeds.items() if isinstance(feed, DurableFeed)}
+        asked = [(feed, feed.last, feed.life) for feed in self.feeds.values() if isinstance(feed, DurableFeed)]
         if asked:
-            epoch, heads = await self.log.heads(list(asked))
-            for name, last in asked.items():
-                feed = self.feeds.get(name)
-                if isinstance(feed, DurableFeed):
-                    feed.seen(last, heads.get(name, 0), epoch)
+            epoch, heads = await self.log.heads([feed.name for feed, _, _ in asked])
+            for feed, last, life in asked:
+                if self.feeds.get(feed.name) is feed:
+                    feed.seen(last, life, heads.get(feed.name, 0), epoch)
 
     def close(self) -> None:
         """End the hub's tasks: its loop is about to end."""
@@ -381,8 +386,8 @@ class Hub:
 
 
 def spawn(work: Any, tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
-    """A task that is held until it ends: the event loop itself would let it be collected."""
-    task: asyncio.Task[None] = asyncio.create_task(work)
+    """A task that is held until it ends: the event loop itself would let it be collected. No connection's own."""
+    task: asyncio.Task[None] = asyncio.create_task(work, context=Context())
     tasks.add(task)
     task.add_done_callback(tasks.discard)
     return task

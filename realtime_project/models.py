@@ -1,6 +1,7 @@
 """The tables of the foundation: who serves, who is connected, and the log of every durable topic.
 
-Only registry.py writes Server and Connection; only history.py writes TopicHead, TopicEvent and Epoch.
+Only registry.py writes Server and Connection; only history.py writes TopicHead, TopicEvent and Epoch; only bans.py
+writes Ban. So staff may be let to see them and to give orders, never to change a row.
 """
 
 import uuid
@@ -25,6 +26,17 @@ class Server(models.Model):
     endpoints = models.JSONField(default=list)  # [{"path": "/ws/feed/", "mode": "topic"}]
     started_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
+    # What it last reported, bounded: see metrics.py.
+    figures = models.JSONField(default=dict)  # now
+    history = models.JSONField(default=list)  # the last five minutes: [numbers in the order of metrics.POINT]
+    topics = models.JSONField(default=list)  # the busiest
+
+    class Meta:
+        default_permissions = ["view"]
+        permissions = [
+            ("drain_server", "Can have a server leave"),
+            ("announce_server", "Can announce to everyone"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port} ({self.pid})"
@@ -45,12 +57,21 @@ class Connection(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     subprotocol = models.CharField(max_length=255, null=True)
     connected_at = models.DateTimeField()
+    state = models.CharField(max_length=1000, null=True)  # an actor's, as it shows itself
+    session = models.CharField(max_length=32, null=True)  # ... and where it is stored, if it is
+    last_message_at = models.DateTimeField(null=True)  # ... and when it was last told something
     messages_in = models.PositiveBigIntegerField(default=0)
     messages_out = models.PositiveBigIntegerField(default=0)
     bytes_in = models.PositiveBigIntegerField(default=0)
     bytes_out = models.PositiveBigIntegerField(default=0)
 
     class Meta:
+        default_permissions = ["view"]
+        permissions = [
+            ("close_connection", "Can close connections"),
+            ("message_connection", "Can send a message to one connection"),
+            ("tail_connection", "Can watch the frames of a connection"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["server", "channel_id"], name="channel_id_is_unique_on_a_server")
         ]
@@ -64,6 +85,10 @@ class TopicHead(models.Model):
 
     name = models.CharField(max_length=200, unique=True)
     offset = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ["view"]
+        permissions = [("publish_topichead", "Can publish to a topic")]
 
     def __str__(self) -> str:
         return f"{self.name} at {self.offset}"
@@ -87,3 +112,25 @@ class Epoch(models.Model):
 
     value = models.CharField(max_length=32, default=new_epoch)
     begun_at = models.DateTimeField(db_default=Now())
+
+
+class Ban(models.Model):
+    """Whom no server lets in for a time: a user, or an address."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
+    address = models.CharField(max_length=50, null=True)  # a network: 203.0.113.7/32
+    until = models.DateTimeField(db_index=True)
+    why = models.CharField(max_length=200, default="")  # for staff
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ["view", "add", "delete"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(user=None) ^ models.Q(address=None), name="a_ban_is_of_a_user_or_an_address"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.user or self.address)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from django.conf import settings
 
 from .feeds import Event, Run
+from .figures import counters
 from .frames import EXTENSION
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Relayed(Outlet):
     def write(self, run: Run) -> bool:
         if self._writing and self._waiting > settings.WEBSOCKET_MAX_BUFFER:
             self._out.clear()
+            counters.slow_readers += 1
             self.close(SLOW, "too slow")
             return False
         self._out.extend(run)

@@ -13,6 +13,6 @@ class ContentPolicy(CSPMiddleware):
         self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False
     ) -> PolicyParts:
         parts = super().get_policy_parts(request, response, report_only)
-        if request.resolver_match and request.resolver_match.app_name == "admin":
+        if request.resolver_match and request.resolver_match.route.startswith("admin/"):
             parts.replace = settings.ADMIN_CONTENT_SECURITY_POLICY
         return parts

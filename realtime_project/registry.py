@@ -3,6 +3,10 @@
 The rule: only this file writes Server and Connection. Rows are written in batches, once a second; a server lives as
 long as it renews its lease, on the database's clock, so one that was killed disappears by itself, and its
 connections with it.
+
+A user comes with the first of their connections in all servers, and goes with the last. That is decided in the
+transaction that writes the rows, under a lock of the user, and then told on the topic `presence`. Locks are taken in
+one order: servers, users, connections.
 """
 
 from __future__ import annotations
@@ -10,25 +14,40 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Protocol
 
+import msgspec
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from . import __version__, database, private, revocation
+from .feeds import Event
+from .hub import LIMIT
 from .models import Connection as ConnectionRow
 from .models import Server
+from .topics import PublishError, Topic
 
 logger = logging.getLogger(__name__)
 
 BEAT = 1.0  # seconds between two batches
 COUNTERS = 5  # beats between two writes of the counters
+STATE = 1000  # characters of an actor's state
 COUNTED = ["messages_in", "messages_out", "bytes_in", "bytes_out"]
+CHANGING = [*COUNTED, "state", "session", "last_message_at"]
+ASKED = 5_000  # users a query
+TOLD = 1_000  # users a message on `presence`
+UNTOLD = 50_000  # users whose news wait for the layer; beyond, they are forgotten
+
+# {"came": [user ids], "went": [user ids]}. Those of several servers may arrive in another order than they happened, or
+# not at all: they say whom to ask about with is_online().
+presence = Topic("presence")
+
+Moves = dict[Any, bool]  # user id → whether they came, or went
 
 
 class UnknownServer(LookupError):
@@ -54,11 +73,27 @@ class Connection(revocation.Connection, Protocol):
     bytes_in: int
     bytes_out: int
 
+    def write(self, events: Sequence[Event]) -> None: ...
+
+    actor: Actor | None
+
+
+class Actor(Protocol):
+    """What is kept of a connection's actor. Its state is a value: another state is another object."""
+
+    last_message_at: float  # seconds since 1970
+
+    @property
+    def state(self) -> Any: ...
+    @property
+    def session(self) -> str | None: ...
+
 
 # queries --------------------------------------------------------------------------------------------------------
 def servers() -> QuerySet[Server]:
     """The servers that are alive, oldest first."""
-    return Server.objects.filter(seen_at__gt=_lease_begins()).order_by("started_at", "id")
+    alive = Server.objects.filter(seen_at__gt=_lease_begins())
+    return alive.defer("history", "topics").order_by("started_at", "id")
 
 
 def endpoints(server: str) -> list[dict[str, str]]:
@@ -71,6 +106,24 @@ def clients(server: str, path: str | None = None) -> QuerySet[ConnectionRow]:
     """The open connections of a server, of one endpoint or concrete path if given. Raises UnknownServer."""
     rows = _server(server).connections.select_related("user").order_by("channel_id")
     return rows.filter(Q(endpoint=path) | Q(path=path)) if path is not None else rows
+
+
+def actors() -> QuerySet[ConnectionRow]:
+    """The connections that have an actor, on all live servers. Each row shows its state, at most five seconds old."""
+    return ConnectionRow.objects.filter(server__in=servers(), state__isnull=False).order_by("connected_at", "id")
+
+
+def online() -> QuerySet[ConnectionRow, Any]:
+    """The ids of all users who are connected, for use in a query of users."""
+    return ConnectionRow.objects.exclude(user=None).values("user")
+
+
+def is_online(users: Iterable[Any]) -> set[Any]:
+    """Those of these user ids who are connected, to any server."""
+    found: set[Any] = set()
+    for some in database.parts(users, ASKED):
+        found.update(ConnectionRow.objects.filter(user__in=some).values_list("user", flat=True))
+    return found
 
 
 def _server(server: str) -> Server:
@@ -86,23 +139,43 @@ def _lease_begins() -> Any:
 
 
 # the writer -----------------------------------------------------------------------------------------------------
+class Written(NamedTuple):
+    """What a connection's row holds."""
+
+    total: int  # of its counters
+    user: Any
+    state: Any  # of its actor
+
+
 class Registry:
     """This process's row, and the rows of its connections."""
 
     def __init__(self) -> None:
         self.server_id = private.SERVER
         self.connections: dict[str, Connection] = {}  # open now
+        self._report: Callable[[], dict[str, Any]] = dict
         self._row: Server | None = None  # None until the first request says where this process listens
-        self._written: dict[str, int] = {}  # id → the sum of its counters when it was written
+        self._written: dict[str, Written] = {}  # by id
+        self._writing = asyncio.Lock()
+        self._untold: Moves = {}
+        self._telling: asyncio.Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, address: Sequence[Any] | None, endpoints: list[dict[str, str]]) -> bool:
-        """Enter this process and begin to beat. False where that was done before, for the same event loop."""
+    def start(
+        self,
+        address: Sequence[Any] | None,
+        endpoints: list[dict[str, str]],
+        report: Callable[[], dict[str, Any]] = dict,
+    ) -> bool:
+        """Enter this process and begin to beat. False where that was done before, for the same event loop.
+
+        report: asked with every beat for columns of this process's row that change.
+        """
         loop = asyncio.get_running_loop()
         if self._loop is loop:
             return False
-        self._loop = loop
+        self._loop, self._report = loop, report
         host, port = (address or ("", None))[:2]
         self._row = Server(
             id=self.server_id, host=host, port=port, pid=os.getpid(), version=__version__, endpoints=endpoints
@@ -118,17 +191,23 @@ class Registry:
 
     async def leave(self) -> None:
         """This process ends: its row goes at once, and its connections' with it, instead of with the lease."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        await database.run(_remove, self.server_id)
+        async with self._writing:  # a batch that is under way would enter this server again
+            tasks, self._tasks = self._tasks, []
+            for task in tasks:
+                task.cancel()
+            self._tell(await database.run(_remove, Server.objects.filter(pk=self.server_id)))
+        for _ in range(2):  # what was under way, and then who went with this server
+            if self._telling:
+                await asyncio.wait([self._telling], timeout=LIMIT)
+            self._tell({})
 
     async def _beat(self) -> None:
         beat = 0
         while True:
             try:
-                await self._write(counters=beat % COUNTERS == 0)
+                async with self._writing:
+                    await self._write(counters=beat % COUNTERS == 0)
+                    self._tell(await database.run(_reap, settings.SERVER_LEASE))
             except Exception as error:
                 logger.warning("the registry cannot be written: %r", error)
             beat += 1
@@ -137,18 +216,44 @@ class Registry:
     async def _write(self, counters: bool) -> None:
         """Write what changed since the last batch."""
         written = self._written
-        now = {id: _sum(connection) for id, connection in self.connections.items()}
-        changed = [id for id, count in now.items() if id not in written or (counters and written[id] != count)]
+        now = {id: _written_of(connection) for id, connection in self.connections.items()}
+        fresh = [id for id in now if id not in written]
+        counted = [id for id in now if counters and id in written and _has_moved(written[id], now[id])]
         gone = [id for id in written if id not in now]
-        rows = [self._connection_row(self.connections[id]) for id in changed]
+        users = {now[id].user for id in fresh} | {written[id].user for id in gone}
+        rows = [self._connection_row(self.connections[id]) for id in fresh + counted]
         assert self._row
-        known = await database.run(_save, self._row, rows, gone, settings.SERVER_LEASE)
+        report = self._report()
+        vars(self._row).update(report)  # should it have to be entered again
+        known, moves = await database.run(_save, self._row, report, rows, gone, users - {None})
         if not known:  # this server was thought dead, its rows are gone: the others are written again next time
             written.clear()
             gone = []
         for id in gone:
             del written[id]
-        written.update((id, now[id]) for id in changed)
+        written.update((id, now[id]) for id in fresh + counted)
+        self._tell(moves)
+
+    def _tell(self, moves: Moves) -> None:
+        """Publish who came and went, without waiting. What the layer does not take is told with the next batch."""
+        self._untold |= moves
+        if len(self._untold) > UNTOLD:
+            self._untold.clear()
+        if not self._untold or self._telling:
+            return
+        telling, self._untold = self._untold, {}
+        try:
+            *_, self._telling = [presence.publish_nowait(message) for message in _messages(telling)]
+        except PublishError as error:
+            logger.warning("who came and went is told later: %s", error)
+            self._untold = telling
+        else:
+            self._telling.add_done_callback(lambda sent: self._told(telling, sent))
+
+    def _told(self, moves: Moves, sent: asyncio.Future[None]) -> None:
+        self._telling = None
+        if sent.cancelled() or sent.exception():
+            self._untold = moves | self._untold
 
     def _connection_row(self, connection: Connection) -> ConnectionRow:
         return ConnectionRow(
@@ -164,47 +269,102 @@ class Registry:
             user_id=getattr(connection.user, "pk", None),
             subprotocol=connection.subprotocol and connection.subprotocol[:255],
             connected_at=connection.connected_at,
+            **_actor_columns(connection.actor),
             **{name: getattr(connection, name) for name in COUNTED},
         )
 
 
-def _sum(connection: Connection) -> int:
-    return connection.messages_in + connection.messages_out
-
-
-def _save(server: Server, rows: list[ConnectionRow], gone: list[str], lease: float) -> bool:
-    """One batch. False if this server's row had been reaped: it is entered again."""
-    known = bool(Server.objects.filter(pk=server.pk).update(seen_at=Now()))  # by itself: no row may cost the lease
-    if not known:
-        server.save(force_insert=True)
+def _actor_columns(actor: Actor | None) -> dict[str, Any]:
+    if actor is None:
+        return {}
     try:
-        _save_connections(rows, gone)
+        state = repr(actor.state)
+    except Exception as error:  # somebody else's code
+        state = f"<{type(actor.state).__name__}, whose repr raised {type(error).__name__}>"
+    last = datetime.fromtimestamp(actor.last_message_at, UTC)
+    return {"state": state[:STATE].replace("\0", "\\0"), "session": actor.session, "last_message_at": last}
+
+
+def _written_of(connection: Connection) -> Written:
+    total = connection.messages_in + connection.messages_out
+    return Written(total, getattr(connection.user, "pk", None), connection.actor and connection.actor.state)
+
+
+def _has_moved(before: Written, now: Written) -> bool:
+    return before.total != now.total or before.state is not now.state
+
+
+def _messages(moves: Moves) -> Iterator[str]:
+    for some in database.parts(moves.items(), TOLD):
+        came, went = ([user for user, has_come in some if has_come is kind] for kind in (True, False))
+        yield msgspec.json.encode({"came": came, "went": went}).decode()
+
+
+def _save(
+    server: Server, report: dict[str, Any], rows: list[ConnectionRow], gone: list[str], users: set[Any]
+) -> tuple[bool, Moves]:
+    """One batch: False if this server's row had been reaped, and is entered again; and which of `users` moved.
+
+    users: those of the rows that are new or gone.
+    """
+    mine = Server.objects.filter(pk=server.pk)
+    known = bool(mine.update(seen_at=Now(), **report))  # by itself: no row may cost the lease
+    if not known:
+        server.seen_at = Now()  # not when it was first entered
+        server.save(force_insert=True)
+    if not rows and not gone:
+        return known, {}
+    try:
+        return known, _save_connections(server.pk, rows, gone, users)
     except IntegrityError:  # somebody was deleted while connected
-        users = get_user_model()._default_manager.filter(pk__in=[row.user_id for row in rows])
-        left = set(users.values_list("pk", flat=True))
+        people = get_user_model()._default_manager.filter(pk__in=[row.user_id for row in rows])
+        left = set(people.values_list("pk", flat=True))
         for row in rows:
             row.user_id = row.user_id if row.user_id in left else None
-        _save_connections(rows, gone)
-    dead = Server.objects.filter(seen_at__lt=Now() - timedelta(seconds=lease))
-    if dead.exists():
-        with transaction.atomic():
-            ConnectionRow.objects.filter(server__in=dead).delete()
-            dead.delete()
-    return known
+        return known, _save_connections(server.pk, rows, gone, users)
 
 
 @transaction.atomic
-def _remove(server: str) -> None:
-    ConnectionRow.objects.filter(server=server).delete()
-    Server.objects.filter(pk=server).delete()
-
-
-@transaction.atomic
-def _save_connections(rows: list[ConnectionRow], gone: list[str]) -> None:
+def _save_connections(server: str, rows: list[ConnectionRow], gone: list[str], users: set[Any]) -> Moves:
+    list(Server.objects.filter(pk=server).select_for_update().values_list("pk"))  # who reaps it waits, or has done so
+    _lock(users)
+    before = is_online(users)
     ConnectionRow.objects.filter(pk__in=gone).delete()
     ConnectionRow.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["id"], update_fields=COUNTED, batch_size=500
+        rows, update_conflicts=True, unique_fields=["id"], update_fields=CHANGING, batch_size=500
     )
+    return _moves(before, is_online(users))
+
+
+def _reap(lease: float) -> Moves:
+    """Remove the servers that did not renew their lease, in seconds."""
+    dead = Server.objects.filter(seen_at__lt=Now() - timedelta(seconds=lease))
+    return _remove(dead) if dead.exists() else {}
+
+
+@transaction.atomic
+def _remove(servers: QuerySet[Server]) -> Moves:
+    """Take servers out, with their connections. Of several who try at the same time one does it, and has the moves."""
+    mine = servers.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+    ids = list(mine.order_by("pk").values_list("pk", flat=True))
+    rows = ConnectionRow.objects.filter(server__in=ids)
+    users = set(rows.exclude(user=None).values_list("user", flat=True))
+    _lock(users)
+    before = is_online(users)
+    rows.delete()
+    Server.objects.filter(pk__in=ids).delete()
+    return _moves(before, is_online(users))
+
+
+def _lock(users: set[Any]) -> None:
+    """Nobody else decides about these users until the transaction ends. (SQLite: nobody else writes at all.)"""
+    rows = get_user_model()._default_manager.select_for_update(no_key=True).order_by("pk")
+    for some in database.parts(sorted(users), ASKED):
+        list(rows.filter(pk__in=some).values_list("pk"))
+
+
+def _moves(before: set[Any], after: set[Any]) -> Moves:
+    return dict.fromkeys(after - before, True) | dict.fromkeys(before - after, False)
 
 
 registry = Registry()

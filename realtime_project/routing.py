@@ -4,23 +4,30 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from django.apps import apps
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.urls.resolvers import RegexPattern
 
 from .connections import door, refuse
+from .demos import Demo
 
 
 def collect() -> list[URLPattern]:
-    """The routes of all apps, in the order of INSTALLED_APPS."""
-    routes: list[URLPattern] = []
-    for app in apps.get_app_configs():
-        if app.name == __package__ or not find_spec(f"{app.name}.routing"):
-            continue
-        for route in getattr(import_module(f"{app.name}.routing"), "urlpatterns", []):
-            wrapped = door(route.callback, endpoint=f"/{route.pattern}")
-            routes.append(URLPattern(route.pattern, wrapped, route.default_args, route.name))
-    return routes
+    """The routes of all apps, in the order of INSTALLED_APPS; demonstrations only where they are on."""
+    return [
+        route
+        for app in apps.get_app_configs()
+        if app.name != __package__ and find_spec(f"{app.name}.routing")
+        for route in getattr(import_module(f"{app.name}.routing"), "urlpatterns", [])
+        if settings.REALTIME_DEMOS or not isinstance(route, Demo)
+    ]
+
+
+def guarded(route: URLPattern) -> URLPattern:
+    """The route, behind the door."""
+    wrapped = door(route.callback, endpoint=f"/{route.pattern}")
+    return URLPattern(route.pattern, wrapped, route.default_args, route.name)
 
 
 def upgrade_required(request: HttpRequest, **parts: str) -> HttpResponse:
@@ -33,7 +40,10 @@ def upgrade_required(request: HttpRequest, **parts: str) -> HttpResponse:
     )
 
 
-_routes = collect()
+_declared = collect()
+_routes = [guarded(route) for route in _declared]
+demos = [route for route in _declared if isinstance(route, Demo)]
 pages = [URLPattern(route.pattern, upgrade_required) for route in _routes]
 endpoints = [{"path": route.callback.endpoint, "mode": route.callback.mode} for route in _routes]  # type: ignore[attr-defined]
+applications = {route.callback.endpoint: route.callback.app for route in _routes}  # type: ignore[attr-defined]
 urlpatterns = [*_routes, URLPattern(RegexPattern(""), refuse)]  # unknown paths are refused

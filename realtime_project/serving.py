@@ -6,11 +6,15 @@ have left. Under a server that is not ours the first scope begins it, and nothin
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
+from .bans import bans
 from .control import Orders
+from .figures import counters
+from .metrics import Meter, feel_lag
 from .registry import registry
 from .topics import hub
 
@@ -23,17 +27,21 @@ class Serving:
     """This process, from its begin to its end."""
 
     def __init__(self) -> None:
+        self.companions: list[Callable[[], Coroutine[Any, Any, None]]] = []  # what apps do as long as a process serves
         self.orders: Orders | None = None  # None: not begun
+        self._tasks: list[asyncio.Task[None]] = []
         self.draining = False
 
     def begin(
         self, address: Sequence[Any] | None, endpoints: list[dict[str, str]], drain: Callable[[], None] | None = None
     ) -> bool:
         """Begin; False where that was done before, for this event loop. `drain` is called when it is ordered."""
-        if not registry.start(address, endpoints):
+        meter = Meter()
+        if not registry.start(address, endpoints, lambda: meter.report(self.draining)):
             return False
         hub().start()
         self.orders, self.draining = Orders(registry.server_id, drain), False
+        self._tasks = [asyncio.create_task(companion()) for companion in (feel_lag, bans.watch, *self.companions)]
         return True
 
     def leaving(self) -> None:
@@ -44,6 +52,8 @@ class Serving:
         """Leave the registry."""
         if self.orders:
             self.orders.end()
+        for task in self._tasks:
+            task.cancel()
         await registry.leave()
 
 
@@ -62,4 +72,6 @@ class Served:
                 "This server is not ours: close codes and reasons, idle and slow clients, empty frames, refusals with "
                 "a status and a drain at the end are as it has them. `manage.py serve` has all of it."
             )
+        if scope["type"] == "http":
+            counters.requests += 1
         await self.app(scope, receive, send)

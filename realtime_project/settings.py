@@ -4,6 +4,7 @@ With nothing set this is a development server: DEBUG, SQLite, the in-memory chan
 and must be told what cannot be guessed. A wrong value ends the process at start, with one line for each mistake.
 """
 
+import ipaddress
 import os
 import re
 import secrets
@@ -14,6 +15,8 @@ from typing import TypeVar
 import environ
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
+
+from . import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STATE_DIR = BASE_DIR / "var"  # what a development server keeps: ignored by git
@@ -51,6 +54,17 @@ def count(name: str, default: int, least: int = 1) -> int:
 def flag(name: str, default: bool) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     return read(name, lambda text: words.get(text.lower()), default, "1 or 0", lambda _: True)
+
+
+def networks(name: str, default: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """A comma-separated list of addresses and networks."""
+    found = []
+    for part in os.environ.get(name, default).split(","):
+        try:
+            found += [ipaddress.ip_network(part.strip())] if part.strip() else []
+        except ValueError:
+            mistakes.append(f"{name} must hold addresses and networks like 10.0.0.0/8, not {part.strip()!r}.")
+    return found
 
 
 def needed(name: str, example: str) -> list[str]:
@@ -103,6 +117,8 @@ WEBSOCKET_RATE = count("WEBSOCKET_RATE", 50, least=0)  # messages a second and u
 WEBSOCKET_BURST = count("WEBSOCKET_BURST", 100)  # messages
 DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = DAPHNE_WEBSOCKET_MAX_FRAME_SIZE = WEBSOCKET_MAX_MESSAGE_SIZE
 SERVER_LEASE = seconds("SERVER_LEASE", 10)  # a server that has not reported for so long is gone
+METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")  # who shows it may read /metrics
+METRICS_ALLOW = networks("METRICS_ALLOW", "127.0.0.1,::1" if DEBUG else "")  # ... and who comes from there
 GUESTS_PER_ADDRESS = count("GUESTS_PER_ADDRESS", 30)  # new people an address may bring in an hour
 
 # The house ------------------------------------------------------------------------------------------------------
@@ -122,6 +138,7 @@ INSTALLED_APPS = [
     "channels",
     "chat",
     "actors",
+    "admin_panel",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -244,6 +261,7 @@ UNFOLD = {
     "SITE_HEADER": "Harbour",
     "SITE_URL": "/",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("chat/favicon.svg")}],
+    "SIDEBAR": {"navigation": "admin_panel.navigation.sidebar"},
 }
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -264,19 +282,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        "django": {"handlers": [], "level": "INFO"},  # once, through the root
-        "daphne": {"level": "WARNING"},
-        "channels_redis": {"level": "CRITICAL"},  # a traceback a second while Redis is away; the hub says it in a line
-        "axes": {"level": "WARNING"},
-    },
-}
+LOGGING = logs.configuration(for_machines=not DEBUG)
 
 if mistakes:
     raise SystemExit("\n".join(mistakes))

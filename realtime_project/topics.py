@@ -102,7 +102,7 @@ class Topic(Named):
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.publish(content), serving.loop))
         if self.history:
             offset = await commits().write(history.publish, (self.name, content))
-            self._operate(content)
+            self.operate(content)
             return offset
         try:
             async with asyncio.timeout(LIMIT):
@@ -121,7 +121,7 @@ class Topic(Named):
             raise TypeError(f"{self!r} is durable: await publish()")
         sent = hub().publish(self.name, (checked(content),))
         if self.operations:
-            self._operate(content)
+            self.operate(content)
         return sent
 
     def publish_sync(self, content: Content) -> int | None:
@@ -143,10 +143,12 @@ class Topic(Named):
                 transaction.on_commit(lambda: self._operate_after_commit(serving, content))
             return offset
         if serving is None:
-            if _in_memory():
+            if in_memory():
                 raise PublishError(_unreachable(self))
             asyncio.run(_alone(self.publish(content)))
             return None
+        if private.server_of(self.name) not in (None, private.SERVER) and in_memory():
+            raise PublishError(_unreachable(self))
         try:
             asyncio.run_coroutine_threadsafe(self.publish(content), serving.loop).result(2 * LIMIT)
         except concurrent.futures.TimeoutError:
@@ -156,12 +158,12 @@ class Topic(Named):
     def _operate_after_commit(self, serving: Hub | None, content: Content) -> None:
         if serving:
             with suppress(RuntimeError):  # its loop has ended
-                serving.loop.call_soon_threadsafe(self._operate, content)
+                serving.loop.call_soon_threadsafe(self.operate, content)
         elif self.operations:
             asyncio.run(_alone(self._perform_all(content)))
 
     async def _perform_all(self, content: Content) -> None:
-        self._operate(content)
+        self.operate(content)
 
     # what happens on the way ----------------------------------------------------------------------------------
     def on_publish(self, operation: Operation) -> Operation:
@@ -177,7 +179,8 @@ class Topic(Named):
         Topic._pinned.add(self)
         return operation
 
-    def _operate(self, content: Content, depth: int = 0) -> None:
+    def operate(self, content: Content, depth: int = 0) -> None:
+        """Begin this topic's operations on what was published. For who publishes by the log itself."""
         for operation in self.operations:
             task = asyncio.get_running_loop().create_task(self._perform(operation, content, depth))
             _performing.add(task)
@@ -196,7 +199,7 @@ class Topic(Named):
                 else:
                     await asyncio.shield(hub().publish(effect.topic.name, (effect.content,)))
                 if isinstance(effect.topic, Topic):
-                    effect.topic._operate(effect.content, depth + 1)
+                    effect.topic.operate(effect.content, depth + 1)
         except Exception:
             logger.exception("an operation of %r failed", self)
 
@@ -311,7 +314,8 @@ async def _alone(publishing: Awaitable[Any]) -> None:
             Hub.here = None
 
 
-def _in_memory() -> bool:
+def in_memory() -> bool:
+    """Whether the channel layer reaches this process alone."""
     return str(channel_layers.configs["default"]["BACKEND"]).endswith(InMemoryChannelLayer.__name__)
 
 

@@ -18,6 +18,7 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet import tcp
 
 from . import frames
+from .figures import counters
 from .inbox import Inbox
 from .limits import Limits
 
@@ -348,7 +349,9 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
         if self.state == self.STATE_CONNECTING:
             self.deny(503 if code == 1012 else 403)
         elif self.state == self.STATE_OPEN and not self.said_goodbye:
-            if code != SLOW:
+            if code == SLOW:
+                counters.slow_readers += 1
+            else:
                 self.flush()
             self.said_goodbye = True
             self._pending.clear()

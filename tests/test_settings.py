@@ -90,3 +90,10 @@ def test_h48_several_mistakes_are_a_line_each(tree: Path) -> None:
     wrong = environment(WEBSOCKET_MAX_MESSAGE_SIZE="0", SERVER_LEASE="0", DEBUG="perhaps")
     lines = run(["-c", SETTINGS], wrong, cwd=tree).stderr.strip().splitlines()
     assert sorted(line.split()[0] for line in lines) == ["DEBUG", "SERVER_LEASE", "WEBSOCKET_MAX_MESSAGE_SIZE"]
+
+
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "localhost", "10.0.0.0/33", "*"])
+def test_h48_a_wrong_network_is_one_clear_line(tree: Path, network: str) -> None:
+    refused = run(["-c", SETTINGS], environment(METRICS_ALLOW=f"::1, {network}"), cwd=tree)
+    [line] = refused.stderr.strip().splitlines()
+    assert line == f"METRICS_ALLOW must hold addresses and networks like 10.0.0.0/8, not {network!r}."

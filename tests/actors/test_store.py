@@ -104,7 +104,7 @@ class Colour(IntEnum):
         [b"inside"],
         {"deep": [{"in": (1,)}]},
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 async def test_what_would_come_back_as_something_else_is_refused(store: Store, value: Any) -> None:
     await store.set("kept", "before")
@@ -162,6 +162,7 @@ async def test_a_key_that_is_none_is_refused_by_every_operation(
     operations: list[Callable[[], Any]] = [
         lambda: store.get(key),
         lambda: store.set(key, 1),
+        lambda: store.add(key, 1),
         lambda: store.delete(key),
         lambda: store.incr(key),
         lambda: store.get_many([key]),
@@ -182,6 +183,22 @@ async def test_h32_deleting_says_whether_it_was_there(store: Store) -> None:
     assert await store.delete("apples") is True
     assert await store.delete("apples") is False
     assert await store.get("apples") is None
+
+
+async def test_h32_adding_takes_a_place_that_is_free(store: Store) -> None:
+    assert await store.add("seat", "ann") is True
+    assert await store.add("seat", "bob") is False
+    assert await store.get("seat") == "ann"
+    await store.delete("seat")
+    assert await store.add("seat", "bob") is True
+
+
+def test_a_place_that_is_taken_does_not_spoil_the_callers_transaction(store: Store) -> None:
+    with transaction.atomic():
+        store.set_sync("seat", "ann")
+        assert store.add_sync("seat", "bob") is False
+        store.set_sync("other", "bob")
+    assert store.get_many_sync(["seat", "other"]) == {"seat": "ann", "other": "bob"}
 
 
 # incr -----------------------------------------------------------------------------------------------------------
@@ -422,6 +439,11 @@ class AgainstADict(RuleBasedStateMachine):
         self.store.set_sync(key, value)
         self.model[key] = value
 
+    @rule(key=keys, value=VALUES)
+    def add(self, key: str, value: Any) -> None:
+        assert self.store.add_sync(key, value) == (key not in self.model)
+        self.model.setdefault(key, value)
+
     @rule(values=st.dictionaries(KEYS, VALUES, max_size=5))
     def set_many(self, values: dict[str, Any]) -> None:
         self.store.set_many_sync(values)
@@ -501,6 +523,8 @@ WRITERS = """
         await store.incr("count", 2)
         await store.set_many({"last": f"{process}:{number}", "first": 0})
         await store.delete("first")
+        if await store.add(f"seat:{number}", process):
+            await store.incr("seated")
 
     async def main():
         await store.incr("started")
@@ -521,15 +545,16 @@ def in_processes(server: Server, scripts: list[str]) -> list[Any]:
 def test_z46_writers_in_two_processes_lose_nothing(database: Server) -> None:
     writers = [f"    process = {process}\n{WRITERS}" for process in (1, 2)]
     assert in_processes(database, writers) == [True, True]
-    count, last, missing, keys = database.python("""
+    count, seated, last, missing, keys = database.python("""
         from actors.store import Store
         store = Store("shared")
-        print(json.dumps([store.get_sync("count"), store.get_sync("last"), store.get_sync("first"), store.keys_sync()]))
+        print(json.dumps([*(store.get_sync(key) for key in ("count", "seated", "last", "first")), store.keys_sync()]))
     """)
-    assert count == 2 * 50 * 3
+    assert (count, seated) == (2 * 50 * 3, 50)
     assert missing is None
+    seats = [f"seat:{number}" for number in range(50)]
     written = [f"{process}:{number}" for process in (1, 2) for number in range(50)]
-    assert keys == sorted(["count", "last", "started", *written])
+    assert keys == sorted(["count", "last", "seated", "started", *seats, *written])
     assert last in written
 
 

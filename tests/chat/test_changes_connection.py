@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.helpers import ChatClient, Refused, Server, connect, create_room, guest, unique
+from tests.helpers import ChatClient, Refused, Server, create_room, guest, unique
 
 
 def page(server: Server, cookie: str, room: str) -> list[dict[str, Any]]:
@@ -226,13 +226,12 @@ async def test_after_the_ack_no_frame_has_the_old_text(server: Server, change: s
         assert secret in witness.texts(room)
         more: dict[str, Any] = {"text": "harmless"} if change == "edit" else {}
         changed = await client.command(type=change, message=number, **more)
-        async with connect(server.ws("ws/chat/"), cookie) as socket:
-            await socket.send_json({"type": "subscribe", "room": room, "since": 0, "id": "back"})
-            frames = [await socket.recv() for _ in range(1 + changed["offset"])]
+        async with ChatClient(server, cookie) as back:
+            await back.subscribe(room, since=0)
+            await back.heard(room, changed["offset"])
         assert secret not in json.dumps(page(server, cookie, room))
-    assert not [frame for frame in frames if secret in str(frame)]
-    offsets = [json.loads(frame)["offset"] for frame in frames[1:]]
-    assert offsets == list(range(1, changed["offset"] + 1))
+    back.assert_whole(room)
+    assert secret not in json.dumps(back.frames)
     held = server.python(f"""
         from realtime_project.models import TopicEvent
         from chat.models import Message

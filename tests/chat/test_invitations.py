@@ -144,8 +144,8 @@ def test_members_see_who_is_in_and_which_links_lead_in(ann: User, bob: User, fou
     listed = answer.json()
     assert listed["count"] == 2
     assert listed["members"] == [
-        {"id": ann.pk, "name": "Ann", "made_it": True, "removable": False},
-        {"id": bob.pk, "name": "Bob", "made_it": False, "removable": True},
+        {"id": ann.pk, "name": "Ann", "online": False, "made_it": True, "removable": False},
+        {"id": bob.pk, "name": "Bob", "online": False, "made_it": False, "removable": True},
     ]
     [one] = listed["invitations"]
     assert set(one) == {"id", "by", "expires_at", "endable"}

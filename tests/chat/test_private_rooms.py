@@ -144,13 +144,14 @@ def test_a_list_of_posts_is_decided_one_by_one(ann: User, bob: User, founders: R
     assert outcomes[2] == outcomes[3] == outcomes[5] == rooms.NO_ROOM
 
 
-def test_a_removal_is_told_from_every_other_event() -> None:
-    removed = protocol.member_changed("removed", "lobby", 3, {"id": 7, "name": "bob"})
-    assert protocol.removes(removed, 7)
-    assert not protocol.removes(removed, 8)
-    assert not protocol.removes(protocol.member_changed("added", "lobby", 3, {"id": 7, "name": "bob"}), 7)
-    assert not protocol.removes(protocol.message_created("lobby", 3, {"text": removed}), 7)
-    assert not protocol.removes(b"\x00", 7)
+def test_a_change_of_members_is_told_from_every_other_event() -> None:
+    removed, added = (
+        protocol.member_changed(each, "lobby", 3, {"id": 7, "name": "b"}) for each in ("removed", "added")
+    )
+    assert protocol.membership(removed) == ("removed", 7)
+    assert protocol.membership(added) == ("added", 7)
+    assert protocol.membership(protocol.message_created("lobby", 3, {"text": removed})) is None
+    assert protocol.membership(b"\x00") is None
 
 
 class Silence:

@@ -102,6 +102,6 @@ class Reader(Client):
         elif frame["type"] == "error":
             assert frame["code"] == "unavailable", frame
             raise ConnectionResetError(frame["detail"])
-        else:
+        elif frame["type"] != "presence":  # which is fleeting
             self.frames.append((frame["offset"], str(text)))
             self.last = frame["offset"]

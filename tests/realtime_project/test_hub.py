@@ -260,3 +260,59 @@ def test_a_thousand_joins_and_leaves_leave_nothing_behind() -> None:
         assert len(asyncio.all_tasks()) <= 4  # this one, the seat's reader, the sweep, a ring
 
     run(play())
+
+
+def test_whoever_is_behind_a_log_that_was_trimmed_altogether_is_told_and_nobody_asks_for_ever() -> None:
+    async def play() -> None:
+        it = Readers()
+        it.world.append(3)
+        resets: list[int] = []
+        await it.reader(on_reset=lambda subscription: resets.append(subscription.head))
+        await asyncio.sleep(0.5)
+        it.world.append(4)
+        it.world.trim(0)  # a process that was frozen for longer than events are kept
+        await asyncio.sleep(2 * SWEEP)
+        assert resets == [7]
+        before = it.world.queries
+        await asyncio.sleep(10 * SWEEP)
+        assert it.world.queries - before <= 10
+
+    run(play())
+
+
+def test_an_answer_from_a_life_that_has_ended_is_not_believed() -> None:
+    async def play() -> None:
+        it = Readers()
+        it.world.append(9)
+        resets: list[tuple[int, str]] = []
+        _, subscription = await it.reader(on_reset=lambda it: resets.append((it.head, it.epoch)))
+        await asyncio.sleep(1)
+        feed = it.hub.feeds[ROOM]
+        assert isinstance(feed, feeds.DurableFeed)
+        life, last = feed.life, feed.last
+        it.world.restore(5, "second")
+        await asyncio.sleep(SWEEP)
+        feed.seen(last, life, 9, "first")  # it was long under way
+        await asyncio.sleep(1)
+        assert resets == [(4, "second")]
+        assert subscription.open
+
+    run(play())
+
+
+def test_a_reader_that_fails_when_it_is_told_to_reload_costs_the_others_nothing() -> None:
+    def fail(subscription: Subscription) -> None:
+        raise RuntimeError("broken")
+
+    async def play() -> None:
+        it = Readers()
+        it.world.append(9)
+        told: list[Subscription] = []
+        subscriptions = [(await it.reader(on_reset=note))[1] for note in (fail, told.append, fail, told.append)]
+        await asyncio.sleep(1)
+        it.world.restore(5, "second")
+        await asyncio.sleep(SWEEP)
+        assert [subscription.open for subscription in subscriptions] == [False, True, False, True]
+        assert len(told) == 2
+
+    run(play())

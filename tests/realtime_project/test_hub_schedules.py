@@ -59,12 +59,16 @@ class Client:
         feed = self.hub.feeds.get(TOPIC)
         if isinstance(feed, DurableFeed) and feed.last and len(self.world.lives) == 1:
             self.known = max(feed.last, self.world.said_here)
-        subscription = await self.hub.subscribe(
-            TOPIC, self, durable=True, since=since, epoch=epoch, on_reset=self.reload
-        )
+        try:
+            subscription = await self.hub.subscribe(
+                TOPIC, self, durable=True, since=since, epoch=epoch, on_reset=self.reload
+            )
+        except ConnectionError:  # whether `since` can be kept was not known, and who asked is told so
+            assert self.world.database_failed
+            return
         self.subscription, self.base = subscription, subscription.cursor
         self.epoch = subscription.epoch
-        self.due = self.ahead(subscription)
+        self.due = self.ahead()
         if not subscription.recovered:
             assert len(self.world.lives) > 1, (since, subscription.head)
         elif since is not None:
@@ -77,11 +81,11 @@ class Client:
         assert subscription.open, "told to reload after it left"
         assert self.world.trimmed or len(self.world.lives) > 1, "told to reload for nothing"
         self.got, self.base, self.epoch = [], subscription.head, subscription.epoch
-        self.known, self.due = 0, self.ahead(subscription)
+        self.known, self.due = 0, self.ahead()
 
-    def ahead(self, subscription: Subscription) -> bool:
-        """Whether it has been told more than is true by now: it has to be told again."""
-        return subscription.head > len(self.world.contents) or subscription.epoch != self.world.epoch
+    def ahead(self) -> bool:
+        """Whether it begins where the log has not come to by now: it has to be told again."""
+        return (self.base or 0) > len(self.world.contents) or self.epoch != self.world.epoch
 
     def check(self) -> None:
         if self.base is not None:
@@ -225,7 +229,7 @@ class Player:
             case "trim all":
                 world.trim(0)
             case "database away":
-                world.log_away = True
+                world.log_away = world.database_failed = True
             case "database back":
                 world.log_away = False
 

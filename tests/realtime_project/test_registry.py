@@ -69,9 +69,14 @@ async def test_z51_every_websocket_endpoint_is_listed_with_its_mode_and_no_page(
         "/ws/broadcast/": "topic",
         "/ws/feed/": "topic",
         "/ws/rooms/": "topic",
-        "/ws/rooms/<str:room>/": "topic",
+        "/ws/rooms/<room>/": "topic",
         "/ws/subprotocols/": "consumer",
         "/ws/asgi/echo/": "asgi",
+        "/ws/echo/": "actor",
+        "/ws/names/": "actor",
+        "/ws/store/": "actor",
+        "/ws/dashboard/": "dashboard",
+        "/ws/admin/tail/<connection>/": "tail",
     }
 
 

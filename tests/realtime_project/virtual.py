@@ -8,11 +8,14 @@ from typing import Any
 
 from realtime_project.feeds import Event
 
+STANDSTILL = 100_000  # turns of the loop
+
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop that never sleeps: when nothing is ready, its clock jumps to the next timer."""
 
     _now = 0.0
+    _turns = 0  # since the clock moved
 
     def time(self) -> float:
         return self._now
@@ -22,7 +25,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             timer = heapq.heappop(self._scheduled)
             timer._scheduled = False
             self._timer_cancelled_count -= 1
+        self._turns += 1
+        assert self._turns < STANDSTILL, "something runs for ever while no time passes"
         if not self._ready and self._scheduled:
+            self._turns = 0
             self._now = max(self._now, self._scheduled[0]._when)
         asyncio.SelectorEventLoop._run_once(self)  # type: ignore[attr-defined]
 
@@ -67,7 +73,7 @@ class World:
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.queries = self.seats = 0
         self.deaf = self.broken = self.silent = False
-        self.log_away = False
+        self.log_away = self.database_failed = False  # now; ever
 
     @property
     def contents(self) -> list[str]:

@@ -34,6 +34,10 @@ class Legal:
     messages: list[Message]
     pongs: list[Message]
 
+    def __repr__(self) -> str:
+        """Its beginning: Hypothesis looks for small ones anyhow, and refuses to print large ones."""
+        return f"<{len(self.stream)} bytes, {len(self.messages)} messages: {self.stream[:2_000]!r}>"
+
 
 @st.composite
 def legal_streams(draw: st.DrawFn) -> Legal:

@@ -13,6 +13,7 @@ const ANSWER = 7_000; // ms an answer or a handshake may take
 const LOOK = 1_000; // ms between two looks at the clock
 
 const NOT_KNOWN = 4401;
+const BANNED = 4403;
 const BY_STAFF = 4410;
 const TOO_FAST = 4429;
 const RESTARTING = 1012;
@@ -90,7 +91,7 @@ export class Connection extends EventTarget {
   #lost(code) {
     this.#socket = null;
     this.#asked = 0;
-    if (code === BY_STAFF) return this.#become("stopped");
+    if (code === BY_STAFF || code === BANNED) return this.#become("stopped");
     const refused = code === NOT_KNOWN && this.#unknown;
     this.#unknown = code === NOT_KNOWN;
     if (code === TOO_FAST) this.#failures = Math.max(this.#failures, 5);

@@ -1,4 +1,4 @@
-// The open room's name, who speaks in it, and the ways in and out.
+// The open room's name, who speaks in it, how many are online, and the ways in and out.
 
 import { arrange, byId, h, onceAFrame, plural } from "harbour/dom";
 import { picture } from "harbour/people";
@@ -17,12 +17,15 @@ export class Header {
   #leave = byId("room-leave");
   #title = h("h1", {});
   #description = h("p", {});
+  #presence;
   #room = null;
   #faces = "";
 
-  constructor(rooms, { onJoin, onLeave, onMembers }) {
+  constructor(rooms, presence, { onJoin, onLeave, onMembers }) {
     arrange(this.#words, [this.#title, this.#description]);
+    this.#presence = presence;
     rooms.addEventListener("change", () => this.draw());
+    presence.addEventListener("change", () => this.draw());
     this.#join.addEventListener("click", () => onJoin(this.#room.slug));
     this.#menu.addEventListener("beforetoggle", () => {
       this.#menu.style.top = `${this.#more.getBoundingClientRect().bottom + 6}px`; // a banner may stand above it
@@ -57,13 +60,14 @@ export class Header {
     this.#drawPeople(room);
   });
 
-  /** The last few who spoke, and how many there are. */
+  /** The last few who spoke, and how many are online; how many there are, where nobody is or it is not known yet. */
   #drawPeople(room) {
+    const online = room ? this.#presence.online(room.slug) : 0;
     const lately = new Map();
     for (const { author } of room?.messages.slice(-60).reverse() ?? []) if (lately.size < FACES) lately.set(author.id, author);
-    const faces = room ? `${[...lately.keys()]} ${room.members}` : "";
+    const faces = room ? `${[...lately.keys()]} ${room.members} ${online}` : "";
     if (faces === this.#faces) return;
     this.#faces = faces;
-    this.#people.replaceChildren(...(room ? [h("span", { class: "faces", "aria-hidden": "true" }, ...[...lately.values()].map(picture)), h("span", { class: "count" }, plural(room.members, "member", "members"))] : []));
+    this.#people.replaceChildren(...(room ? [h("span", { class: "faces", "aria-hidden": "true" }, ...[...lately.values()].map(picture)), online ? h("span", { class: "online", "data-testid": "online" }, String(online), h("span", { class: "online-word" }, " online")) : h("span", { class: "count" }, plural(room.members, "member", "members"))] : []));
   }
 }

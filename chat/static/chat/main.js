@@ -1,6 +1,7 @@
 // Puts the parts together: who listens to whom, and which room is open. No other module knows this many of the others.
 
 import { getRooms, joinRoom, leaveRoom } from "harbour/api";
+import { announce } from "harbour/announcement";
 import { Banner } from "harbour/banner";
 import { Changes } from "harbour/changes";
 import { Composer } from "harbour/composer";
@@ -14,6 +15,7 @@ import { History } from "harbour/history";
 import { Members } from "harbour/members";
 import { Outbox } from "harbour/outbox";
 import { picture } from "harbour/people";
+import { Presence } from "harbour/presence";
 import { Reading } from "harbour/reading";
 import { Rooms } from "harbour/rooms";
 import { Sidebar } from "harbour/sidebar";
@@ -36,6 +38,7 @@ const changes = new Changes(connection, me);
 const history = new History(rooms);
 const typing = new Typing(connection, me);
 const reading = new Reading(connection, rooms);
+const presence = new Presence();
 
 const composer = new Composer(me);
 const timeline = new Timeline(byId("timeline"), {
@@ -43,8 +46,8 @@ const timeline = new Timeline(byId("timeline"), {
   onReact: (message, emoji) => toggle(message, emoji),
   onEdit: (message) => composer.edit(message, changes.shown(message).text),
 });
-const members = new Members();
-const header = new Header(rooms, { onJoin: (slug) => join(slug), onLeave: (slug) => leave(slug), onMembers: (room) => members.open(room) });
+const members = new Members(presence);
+const header = new Header(rooms, presence, { onJoin: (slug) => join(slug), onLeave: (slug) => leave(slug), onMembers: (room) => members.open(room) });
 const sidebar = new Sidebar(rooms, { onJoin: (slug) => join(slug) });
 new Finder(rooms, { onChoose: (slug) => go(slug) });
 new Banner(byId("banner"), connection);
@@ -136,6 +139,8 @@ const ANSWERS = {
   ack: (message) => outbox.acknowledged(message) || changes.acknowledged(message),
   error: (message) => subscriptions.refused(message) || changes.refused(message) || outbox.refused(message),
   typing: (message) => typing.heard(message),
+  presence: (message) => presence.heard(message),
+  announcement: ({ text }) => announce(text),
   read: (message) => message.user === me.id && rooms.get(message.room) && rooms.markRead(rooms.get(message.room), message.offset),
 };
 

@@ -1,5 +1,5 @@
-// Who is in the open room, and the links that lead into it. Asked for anew each time it is opened, and whenever
-// somebody comes or goes meanwhile.
+// Who is in the open room and who of them is online, and the links that lead into it. Asked for anew each time it is
+// opened, and whenever somebody joins or leaves meanwhile; the dots follow what presence is told.
 
 import { endInvitation, getMembers, invite, removeMember } from "harbour/api";
 import { openDialog } from "harbour/dialogs";
@@ -17,8 +17,13 @@ export class Members {
   #notice = byId("members-notice");
   #room = null;
   #madeId = null;
+  #presence;
+  #count = 0;
+  #heard = null; // what presence was told while the list was under way, which may be older
 
-  constructor() {
+  constructor(presence) {
+    this.#presence = presence;
+    presence.addEventListener("change", ({ detail: frame }) => this.#moved(frame));
     byId("invite-make").addEventListener("click", () => this.#invite());
     byId("invite-copy").addEventListener("click", () => this.#copy());
     this.#link.addEventListener("focus", () => this.#link.select());
@@ -28,6 +33,7 @@ export class Members {
     this.#room = room;
     byId("members-title").textContent = `Members of ${room.name}`;
     byId("members-lead").textContent = "";
+    this.#count = 0;
     byId("invite").hidden = !room.private;
     this.#made.hidden = true;
     this.#notice.textContent = "";
@@ -51,25 +57,57 @@ export class Members {
 
   async #load() {
     const room = this.#room;
+    const heard = (this.#heard = []);
     try {
       const { members, count, invitations } = await getMembers(room.slug);
-      if (room !== this.#room) return;
-      byId("members-lead").textContent = plural(count, "person is", "people are") + " in this room.";
+      if (room !== this.#room || heard !== this.#heard) return; // another answer is on its way
+      this.#heard = null;
+      this.#count = count;
+      this.#sum();
       this.#list.replaceChildren(...members.map((member) => this.#member(member)));
+      for (const frame of heard) this.#mark(frame);
       this.#links.replaceChildren(...invitations.map((invitation) => this.#invitation(invitation)));
       byId("links-box").hidden = invitations.length === 0;
       byId("links-count").textContent = `${plural(invitations.length, "link is", "links are")} good now`;
       if (!invitations.some(({ id }) => id === this.#madeId)) this.#made.hidden = true;
     } catch {
+      if (heard === this.#heard) this.#heard = null;
       this.#say("The members could not be loaded. Close this and try again in a moment.");
     }
   }
 
+  /** A presence frame. One that does not name everybody is a reason to ask. */
+  #moved(frame) {
+    if (!this.#dialog.open || this.#room.slug !== frame.room) return;
+    this.#sum();
+    if (frame.more) this.#load();
+    else if (this.#heard) this.#heard.push(frame);
+    else this.#mark(frame);
+  }
+
+  #mark({ all, came, went }) {
+    const marks = [...went.map(({ id }) => [id, false]), ...came.map(({ id }) => [id, true])];
+    if (all) marks.unshift(...[...this.#list.children].map((row) => [row.dataset.person, false]));
+    const online = new Map(marks.map(([id, is]) => [String(id), is]));
+    for (const row of this.#list.children) {
+      const is = online.get(row.dataset.person);
+      if (is !== undefined && row.classList.contains("is-online") !== is) show(row, is);
+    }
+  }
+
+  #sum() {
+    const online = this.#presence.online(this.#room.slug);
+    byId("members-lead").textContent = this.#count ? `${plural(this.#count, "person is", "people are")} in this room${online ? `, ${online} online` : ""}.` : "";
+  }
+
   #member(person) {
     const remove = () => this.#do(() => removeMember(this.#room.slug, person.id));
-    return h("li", { "data-testid": "member" }, picture(person), h("bdi", { class: "member-name" }, person.name),
+    const row = h("li", { "data-testid": "member", "data-person": person.id }, h("span", { class: "seen" }, picture(person)),
+      h("bdi", { class: "member-name" }, person.name), h("span", { class: "visually-hidden presence" }),
       person.made_it && h("span", { class: "made-it" }, "made this room"),
       person.removable && asking("Remove", `Remove ${person.name}`, "Yes, remove", remove));
+    show(row, person.online);
+    return row;
   }
 
   #invitation({ id, by, expires_at, endable }) {
@@ -110,6 +148,12 @@ export class Members {
   #say(sentence) {
     this.#notice.textContent = sentence;
   }
+}
+
+/** A dot for who sees it, a word for who hears it. */
+function show(row, isOnline) {
+  row.classList.toggle("is-online", isOnline);
+  row.querySelector(".presence").textContent = isOnline ? "online" : "";
 }
 
 /** A button that wants to be pressed twice, because what it does cannot be undone here. */

@@ -16,11 +16,15 @@ class Command(BaseCommand):
         parser.add_argument("text", help="what to publish")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        known = Topic.known()
-        try:
-            topic = known.get(options["topic"]) or Topic(options["topic"])
-            offset = topic.publish_sync(options["text"])
-        except (PublishError, ValueError) as error:
-            durable = ", ".join(name for name, topic in known.items() if topic.history) or "none"
-            raise CommandError(f"{error}\nDurable topics: {durable}") from None
-        self.stdout.write(f"Published to {topic.name}" + (f", offset {offset}." if offset else "."))
+        offset = publish(options["topic"], options["text"])
+        self.stdout.write(f"Published to {options['topic']}" + (f", offset {offset}." if offset else "."))
+
+
+def publish(name: str, text: str) -> int | None:
+    """Publish, as the topic is declared: the offset in a durable topic. Raises CommandError, in words for a shell."""
+    known = Topic.known()
+    try:
+        return (known.get(name) or Topic(name)).publish_sync(text)
+    except (PublishError, ValueError) as error:
+        durable = ", ".join(name for name, topic in known.items() if topic.history) or "none"
+        raise CommandError(f"{error}\nDurable topics: {durable}") from None

@@ -4,13 +4,13 @@ import argparse
 import sys
 from typing import Any
 
-from daphne.access import AccessLogGenerator
 from daphne.cli import DEFAULT_HOST, DEFAULT_PORT, CommandLineInterface
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.management.commands.runserver import get_default_application
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from realtime_project.lifetime import make_server
+from realtime_project.logs import AccessLog
 
 OURS = {  # said by settings, which the whole house reads; or by Django's own options
     "help",
@@ -51,7 +51,7 @@ class Command(BaseCommand):
         server = make_server(
             get_default_application(),
             endpoints=sorted(endpoints),
-            action_logger=AccessLogGenerator(log) if log else None,
+            action_logger=AccessLog(log) if log else None,
             proxy_forwarded_address_header=header,
             proxy_forwarded_port_header=port_header,
             proxy_forwarded_proto_header="X-Forwarded-Proto" if given.proxy_headers else None,

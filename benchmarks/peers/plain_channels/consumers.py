@@ -1,4 +1,4 @@
-"""The tutorial's ChatConsumer: one group, JSON in, JSON out."""
+"""The tutorial's ChatConsumer: one group, JSON in, JSON out; and the echo with which the documentation begins."""
 
 import json
 from typing import Any
@@ -22,3 +22,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def chat_message(self, event: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps({"message": event["message"]}))
+
+
+class EchoConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send(text_data=text_data, bytes_data=bytes_data)

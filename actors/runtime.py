@@ -1,0 +1,435 @@
+"""Actor: one mailbox, one state. Runs a transition, saves what it came to, then performs its effects.
+
+The rule: one message at a time, whoever brings it. A transition that fails, or that cannot be saved, has not happened:
+the state is kept and no effect is performed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Coroutine, Generator
+from typing import Any, Literal, NamedTuple
+
+from realtime_project.commits import Unavailable, commits
+from realtime_project.feeds import Subscription
+from realtime_project.figures import counters
+from realtime_project.publishing import Publish
+
+from . import sessions
+from .effects import Effect, Write
+from .machine import Machine, Outcome
+from .performers import Connection, Heard, performers
+from .rules import Rule, effects_of
+from .stored import Codec, Own
+
+logger = logging.getLogger(__name__)
+
+MAILBOX = 256  # messages that wait before a client's next frame is read
+OVERFLOW = 10_000  # ... and before those of others are dropped: nobody can make an actor hold more
+SLOW = 0.1  # seconds that a handler may hold the event loop
+PAUSES = 0.1, 0.3, 1.0, 3.0  # seconds between attempts to save while the database is unavailable
+
+OnError = Literal["keep", "close"]
+DONE, FAILED, LATER, MOVED = 1000, 1011, 1013, 4409  # close codes
+
+
+class Due(NamedTuple):
+    """A timer may have run out."""
+
+    name: str
+
+
+class Last(NamedTuple):
+    """The client has gone: nothing comes after this."""
+
+    message: Any
+
+
+class Lost(Exception):
+    """The session has another owner: this actor is not it any more."""
+
+
+class Counts:
+    """What happened to the actors of this process."""
+
+    def __init__(self) -> None:
+        self.handled = self.dropped = self.failed = self.overflowed = 0
+
+
+counts = Counts()
+actors: dict[str, Actor] = {}  # those of this process whose clients are here, by the connection's id
+
+
+class Kept:
+    """An actor's place in the database."""
+
+    def __init__(self, session: sessions.Session, codec: Codec, own: Own) -> None:
+        self.session, self.codec, self.own = session, codec, own
+
+    def save(self, machine: Machine, outcome: Outcome, shift: float, is_left: bool) -> sessions.Save:
+        """What has to be written for an outcome to be true. Raises stored.Unstorable."""
+        timers = machine.timers if outcome.timers is None else outcome.timers
+        due = min((timer.due for timer in timers.values()), default=None)
+        return sessions.Save(
+            session=self.session,
+            version=self.codec.version,
+            state=self.codec.encode(outcome.state, self.own),
+            timers=self.codec.encode_timers(timers, shift),
+            due=None if due is None else due + shift,
+            is_final=outcome.is_final,
+            is_left=is_left,
+        )
+
+
+class Actor:
+    """One connection's actor. `state` may be read at any time; it is told messages with tell() and tell_soon()."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        own: Own,
+        connection: Connection | None = None,
+        kept: Kept | None = None,
+        on_error: OnError = "keep",
+    ) -> None:
+        self.machine, self.connection, self.kept, self.on_error = machine, connection, kept, on_error
+        self.stopped = False
+        self.last_message_at = time.time()  # seconds since 1970
+        self.subscriptions: dict[str, Subscription] = {}
+        self.calls = 0
+        self._topic_out = own.topic_out.name
+        self._mailbox: deque[Any] = deque()
+        self._running = False  # somebody empties the mailbox
+        self._changed: asyncio.Event | None = None  # something has been taken from the mailbox, for who waits
+        self._alarm: asyncio.TimerHandle | None = None
+        self._ringing: set[str] = set()  # timers whose Due waits in the mailbox
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_left = False  # its last message has come
+        self._is_stale = False  # a timer has run out since the last save
+        self._loop = asyncio.get_running_loop()
+        if connection:
+            actors[connection.id] = self
+
+    @property
+    def state(self) -> Any:
+        return self.machine.state
+
+    @property
+    def session(self) -> str | None:
+        """Where it is stored, if it is."""
+        return self.kept.session.id if self.kept else None
+
+    @property
+    def endpoint(self) -> str:
+        return self.connection.endpoint if self.connection else self.kept.session.endpoint if self.kept else ""
+
+    def is_own(self, topic: Any) -> bool:
+        """Whether a topic is its client's."""
+        return bool(topic.name == self._topic_out)
+
+    def __str__(self) -> str:
+        who = self.connection.id if self.connection else f"of session {self.kept and self.kept.session.id}"
+        return f"actor {who} on {self.endpoint}"
+
+    # being told -----------------------------------------------------------------------------------------------
+    async def begin(self, is_resumed: bool = False) -> None:
+        """Enter the first state, or take the timers up again where the state is one that was left."""
+        if not is_resumed:
+            await self._attempt(None, None, self._enter())
+        self._set_alarm()
+
+    async def tell(self, message: Any) -> None:
+        """Tell it a message, as its client does. Returns when it is handled, or waits in a mailbox with room."""
+        while len(self._mailbox) >= MAILBOX and not self.stopped:
+            await self._change()
+        if self.stopped:
+            return
+        self._mailbox.append(message)
+        if not self._running:
+            await self._run()
+
+    def tell_soon(self, message: Any) -> bool:
+        """Tell it a message without waiting. False if it has stopped, or too much waits already."""
+        if self.stopped:
+            return False
+        if len(self._mailbox) >= OVERFLOW:
+            counts.overflowed += 1
+            counters.drops += 1
+            if counts.overflowed % 1_000 == 1:
+                logger.warning("%s: %d messages wait, others are dropped", self, OVERFLOW)
+            return False
+        self._mailbox.append(message)
+        if not self._running and len(self._mailbox) == 1:
+            self.spawn(self._run())
+        return True
+
+    async def leave(self, message: Any) -> None:
+        """Tell it its last message, after all others; then it has stopped."""
+        self._mailbox.append(Last(message))
+        try:
+            if not self._running:
+                await self._run()
+            while not self.stopped:
+                await self._change()
+        finally:  # also where its client's task is cancelled
+            self.stop()
+
+    async def rest(self) -> None:
+        """For an actor whose client is away: let its timers run out, await its calls, then leave the session."""
+        self._ring()
+        while self._tasks or self._running:
+            await asyncio.wait(self._tasks) if self._tasks else await self._change()
+        self._is_left = True
+        await self._give_up()
+        self.stop()
+
+    def stop(self) -> None:
+        """Nothing is told to it any more, and nothing of it remains. Idempotent."""
+        if self.stopped:
+            return
+        self.stopped = True
+        if self.connection:
+            actors.pop(self.connection.id, None)
+        self._mailbox.clear()
+        self.machine.postponed.clear()
+        if self._alarm:
+            self._alarm.cancel()
+            self._alarm = None
+        for subscription in self.subscriptions.values():
+            subscription.close()
+        self.subscriptions.clear()
+        current = asyncio.current_task()
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
+        if self._changed:
+            self._changed.set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work beside the mailbox, which ends with the actor."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _change(self) -> None:
+        self._changed = self._changed or asyncio.Event()
+        self._changed.clear()
+        await self._changed.wait()
+
+    # handling -------------------------------------------------------------------------------------------------
+    async def _run(self) -> None:
+        """Empty the mailbox. Whoever finds nobody at it does, so that an actor needs no task of its own."""
+        if self._running:
+            return
+        self._running = True
+        mailbox = self._mailbox
+        try:
+            while mailbox and not self.stopped:
+                await self._take(mailbox.popleft())
+                if self._changed:
+                    self._changed.set()
+        finally:
+            self._running = False
+            if mailbox and not self.stopped:  # this task was cancelled: another one goes on
+                self.spawn(self._run())
+
+    async def _take(self, message: Any) -> None:
+        kind = type(message)
+        if kind is Last:
+            self._is_left = True
+            await self._handle(message.message)
+            await self._give_up()
+            self.stop()
+        elif kind is Due:
+            self._ringing.discard(message.name)
+            expired = self.machine.expire(message.name, self._loop.time())
+            if expired is not None:
+                self._is_stale = True
+                await self._handle(expired)
+        elif kind is Heard:
+            await self._attempt(None, message, self._operate(message))
+        else:
+            await self._handle(message)
+        if self._alarm or self.machine.timers:
+            self._set_alarm()
+
+    async def _handle(self, message: Any) -> None:
+        machine = self.machine
+        self.last_message_at = time.time()
+        machine.heard()
+        rule = machine.rules.find(message, machine.state)
+        if rule is None:
+            counts.dropped += 1
+            counters.drops += 1
+            logger.debug("%s: no rule for %.200r in %.200r", self, message, machine.state)
+        else:
+            await self._attempt(rule, message, self._apply(rule, message))
+
+    async def _attempt(self, rule: Rule | None, message: Any, work: Coroutine[Any, Any, None]) -> None:
+        """Let something happen as a whole, or not at all."""
+        try:
+            await work
+        except Lost:
+            logger.info("%s: its session was taken up by another connection", self)
+            self._close(MOVED, "the session was taken up elsewhere")
+            self.stop()
+        except Unavailable as error:
+            counts.failed += 1
+            logger.error("%s: %.200r cannot be saved: %s", self, message, error)
+            self._close(LATER, "try again later")  # what cannot be kept must not look as if it were
+        except Exception:
+            counts.failed += 1
+            logger.exception("%s: %s failed; the state is kept", self, rule or "a step")
+            if self.on_error == "close":
+                self._close(FAILED, "internal error")
+
+    async def _enter(self) -> None:
+        await self._come_true(self.machine.begin(self._loop.time()), None)
+
+    async def _apply(self, rule: Rule, message: Any) -> None:
+        begun = time.perf_counter()
+        returned = rule.handler(message, self.machine.state)
+        took = time.perf_counter() - begun
+        if type(returned) is not tuple and inspect.isawaitable(returned):
+            watched = Watched(returned)
+            returned = await watched
+            took = max(took, watched.longest)
+        if took > SLOW:
+            logger.warning("%s: %r held the event loop for %.0f ms", self, rule, took * 1000)
+        await self._come_true(self.machine.decide(rule, returned, self._loop.time()), message)
+        counts.handled += 1
+
+    async def _operate(self, heard: Heard) -> None:
+        """What a subscription brought: perform what its operation makes of it."""
+        effects = heard.op(heard.content)
+        if inspect.isawaitable(effects):
+            effects = await effects
+        if effects is not None:
+            await self._come_true(self.machine.follow(effects_of(effects, heard.op), self._loop.time()), None)
+
+    async def _come_true(self, outcome: Outcome, message: Any) -> None:
+        """Save an outcome, accept it, perform it."""
+        machine, effects = self.machine, outcome.effects
+        saved: list[Effect | Publish] = []
+        for effect in effects:
+            if type(effect) not in performers:
+                raise TypeError(f"nobody performs {effect!r:.200}: declare it with @performs({type(effect).__name__})")
+            if type(effect) is Write or (type(effect) is Publish and effect.topic.history):
+                saved.append(effect)
+        if saved or (self.kept and (self._is_left or self._is_news(outcome))):
+            await self._save(outcome, saved)
+        again = machine.accept(outcome, message)
+        if again:
+            self._mailbox.extendleft(reversed(again))
+        for effect in effects:
+            try:
+                doing = performers[type(effect)](self, effect)
+                if doing is not None:
+                    await doing
+            except Exception as error:  # at most once, and the next ones do not depend on it
+                logger.warning("%s: %.200r was not performed: %r", self, effect, error)
+        if outcome.is_final:
+            self._close(DONE, "")
+            self.stop()
+
+    def _is_news(self, outcome: Outcome) -> bool:
+        """Whether the database does not have it yet."""
+        return self._is_stale or outcome.timers is not None or outcome.state != self.machine.state
+
+    # saving ---------------------------------------------------------------------------------------------------
+    async def _save(self, outcome: Outcome, effects: list[Effect | Publish]) -> None:
+        """In one transaction with those of others. Raises Lost, Unavailable, and what a write raises."""
+        save = sessions.Save(None, 0, "", "", None, False, False)
+        if self.kept:
+            save = self.kept.save(self.machine, outcome, shift(), self._is_left)
+        save = save._replace(
+            publishes=[(each.topic.name, each.content) for each in effects if isinstance(each, Publish)],
+            writes=[(each.function, each.arguments) for each in effects if isinstance(each, Write)],
+        )
+        answer = await self._written(save)
+        if isinstance(answer, sessions.Lost):
+            raise Lost
+        self._is_stale = False
+        if self._is_left:
+            self.kept = None  # the session is nobody's
+
+    async def _written(self, save: sessions.Save) -> list[int] | sessions.Lost:
+        """Again for some seconds, while the database is unavailable: its client's next frames wait meanwhile."""
+        for pause in PAUSES:
+            try:
+                return await commits().write(sessions.save_all, save)
+            except Unavailable:
+                await asyncio.sleep(pause)
+        return await commits().write(sessions.save_all, save)
+
+    async def _give_up(self) -> None:
+        """Leave the session, where the last message did not do so."""
+        if self.kept:
+            await self._attempt(None, None, self._save(self.machine.follow([], self._loop.time()), []))
+
+    def _close(self, code: int, reason: str) -> None:
+        if self.connection:
+            self.connection.close_soon(code, reason)
+
+    # timers ---------------------------------------------------------------------------------------------------
+    def _set_alarm(self) -> None:
+        due = None if self.stopped else self.machine.next_due()
+        if self._alarm:
+            if self._alarm.when() == due:
+                return
+            self._alarm.cancel()
+            self._alarm = None
+        if due is not None:
+            self._alarm = self._loop.call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        for name in self.machine.due(self._loop.time()):
+            if name not in self._ringing and self.tell_soon(Due(name)):
+                self._ringing.add(name)
+
+
+def close(id: str, code: int = DONE, reason: str = "") -> bool:
+    """Close the client of the actor with this connection's id: its last message follows, then it has stopped.
+
+    False where this process has no such actor (any more). For other servers there is control.close.
+    """
+    actor = actors.get(id)
+    if actor is None or actor.connection is None:
+        return False
+    actor.connection.close_soon(code, reason)
+    return True
+
+
+def shift() -> float:
+    """What has to be added to the running loop's clock to make it seconds since 1970."""
+    return time.time() - asyncio.get_running_loop().time()
+
+
+class Watched:
+    """Awaits something, and measures the longest time for which it held the loop."""
+
+    def __init__(self, work: Awaitable[Any]) -> None:
+        self.work = work
+        self.longest = 0.0  # seconds
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps: Any = self.work.__await__()
+        thrown: BaseException | None = None
+        while True:
+            begun = time.perf_counter()
+            try:
+                waits = steps.send(None) if thrown is None else steps.throw(thrown)
+            except StopIteration as end:
+                return end.value
+            finally:
+                self.longest = max(self.longest, time.perf_counter() - begun)
+            thrown = None
+            try:
+                yield waits
+            except BaseException as error:
+                thrown = error

@@ -1,0 +1,371 @@
+"""The lists: servers, clients, actors, topics, bans, and the record of what staff ordered. All of them are only looked
+at; what can be done starts at a button and leads to the order's own page.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from realtime_project import registry
+from realtime_project.models import Ban, Connection, Server, TopicEvent, TopicHead
+
+from .actions import ACTIONS, MOST
+from .models import Actor
+from .snapshot import SILENT
+from .views import order
+
+DANGER = ActionVariant.DANGER
+
+
+def ago(moment: datetime | None) -> str:
+    """12 s, 5 min, 3 h, 4 d: how long ago something was."""
+    if moment is None:
+        return "–"
+    seconds = max(0, int((timezone.now() - moment).total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def ordering(name: str, **query: Any) -> HttpResponse:
+    """Leads to the page of an order."""
+    return redirect(f"{reverse('admin_panel:order', args=[name])}?{urlencode(query)}")
+
+
+def busiest() -> list[dict[str, Any]]:
+    """The topics of which the servers report most events, plain ones too, added up over the servers."""
+    found: dict[str, dict[str, Any]] = {}
+    for topics in registry.servers().values_list("topics", flat=True):
+        for topic in topics:
+            total = found.setdefault(topic["name"], {**topic, "subscribers": 0, "rate": 0})
+            total["subscribers"] += topic["subscribers"]
+            total["rate"] = round(max(total["rate"], topic["rate"]), 1)  # every server hears of every event
+    return sorted(found.values(), key=lambda topic: (-topic["rate"], -topic["subscribers"], topic["name"]))[:12]
+
+
+class Watched(ModelAdmin):  # type: ignore[misc]
+    """A list of what is, which only the house itself writes. It renews itself while it is looked at."""
+
+    show_full_result_count = False
+    list_per_page = 100
+    list_fullwidth = True
+    actions_list_hide_default = False
+
+    class Media:
+        js = ("admin_panel/live.js",)
+        css = {"all": ("admin_panel/panel.css",)}
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
+        messages.warning(request, "It has gone meanwhile.")
+        return redirect(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+
+    def may(self, request: HttpRequest, name: str) -> bool:
+        return ACTIONS[name].allowed(request.user)
+
+
+@admin.register(Server)
+class ServerAdmin(Watched):
+    list_display = ["address", "short", "version", "clients", "cpu", "memory", "started", "reported", "holds"]
+    ordering = ["started_at", "id"]
+    search_fields = ["id__startswith", "host", "version"]
+    fields = ["id", "host", "port", "pid", "version", "started_at", "seen_at", "clients", "paths"]
+    readonly_fields = ["clients", "paths"]
+    actions_detail = ["drain"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Server]:
+        rows: QuerySet[Server] = super().get_queryset(request)
+        return rows.defer("history", "topics").annotate(load=Count("connections"))
+
+    @display(description="address", ordering="host")
+    def address(self, server: Server) -> str:
+        return f"{server.host or '–'}:{server.port or '–'} · {server.pid}"
+
+    @display(description="id")
+    def short(self, server: Server) -> str:
+        return server.pk[:8]
+
+    @display(description="clients", ordering="load")
+    def clients(self, server: Any) -> SafeString:
+        url = reverse("admin:realtime_project_connection_changelist")
+        return format_html('<a href="{}?server__id__exact={}">{}</a>', url, server.pk, server.load)
+
+    @display(description="CPU")
+    def cpu(self, server: Server) -> str:
+        return f"{server.figures.get('cpu', 0)} %"
+
+    @display(description="memory")
+    def memory(self, server: Server) -> str:
+        return filesizeformat(server.figures.get("memory", 0))
+
+    @display(description="runs for", ordering="started_at")
+    def started(self, server: Server) -> str:
+        return ago(server.started_at)
+
+    @display(description="reported", ordering="seen_at")
+    def reported(self, server: Server) -> str:
+        return f"{ago(server.seen_at)} ago"
+
+    @display(
+        description="lease", label={"holds": "success", "silent": "warning", "drains": "warning", "ended": "danger"}
+    )
+    def holds(self, server: Server) -> str:
+        silent = timezone.now() - server.seen_at
+        if silent.total_seconds() > settings.SERVER_LEASE:
+            return "ended"
+        if silent > SILENT:
+            return "silent"
+        return "drains" if server.figures.get("draining") else "holds"
+
+    @display(description="endpoints")
+    def paths(self, server: Server) -> str:
+        return ", ".join(f"{endpoint['path']} ({endpoint['mode']})" for endpoint in server.endpoints)
+
+    def has_drain_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "drain")
+
+    @action(description="Drain…", permissions=["drain"], variant=DANGER, icon="logout")
+    def drain(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return ordering("drain", targets=object_id)
+
+
+class ConnectionAdmin(Watched):
+    """What clients and actors have in common."""
+
+    list_select_related = ["user", "server"]
+    ordering = ["-connected_at"]
+    actions = ["close_selected"]
+    actions_detail = ["close", "message", "close_user", "ban_user", "ban_address"]
+    search_help_text = "Name, address, path, or the beginning of an id"
+    change_form_outer_after_template = "admin_panel/tail.html"
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        name = f"user__{get_user_model().USERNAME_FIELD}"
+        return ["id__startswith", "client_ip__startswith", "path", name, "=session"]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("realtime_project.view_connection")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    @display(description="id")
+    def short(self, row: Connection) -> str:
+        return row.pk[:8]
+
+    @display(description="address", ordering="client_ip")
+    def address(self, row: Connection) -> str:
+        return f"{row.client_ip}:{row.client_port}" if row.client_port else row.client_ip
+
+    @display(description="person", ordering="user", empty_value="–")
+    def person(self, row: Connection) -> Any:
+        return row.user
+
+    @display(description="on", ordering="server")
+    def place(self, row: Connection) -> str:
+        return f":{row.server.port}" if row.server.port else row.server_id[:8]
+
+    @display(description="for", ordering="-connected_at")
+    def age(self, row: Connection) -> str:
+        return ago(row.connected_at)
+
+    @display(description="in", ordering="messages_in")
+    def received(self, row: Connection) -> str:
+        return f"{row.messages_in:,}"
+
+    @display(description="out", ordering="messages_out")
+    def sent(self, row: Connection) -> str:
+        return f"{row.messages_out:,}"
+
+    @display(description="bytes out", ordering="bytes_out")
+    def size(self, row: Connection) -> str:
+        return filesizeformat(row.bytes_out)
+
+    @display(description="last message", ordering="last_message_at")
+    def told(self, row: Connection) -> str:
+        return f"{ago(row.last_message_at)} ago" if row.last_message_at else "–"
+
+    # orders ---------------------------------------------------------------------------------------------------
+    def has_close_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "close")
+
+    def has_message_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "message")
+
+    def has_ban_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "ban")
+
+    @admin.action(description="Close…", permissions=["close"])
+    def close_selected(self, request: HttpRequest, rows: QuerySet[Connection]) -> HttpResponse | None:
+        ids = list(rows.values_list("pk", flat=True)[: MOST + 1])
+        if len(ids) > MOST:
+            messages.error(request, f"At most {MOST:,} connections are closed at once.")
+            return None
+        return order(request, "close", ids)
+
+    @action(description="Close…", permissions=["close"], variant=DANGER, icon="close")
+    def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return ordering("close", targets=object_id)
+
+    @action(description="Send a message…", permissions=["message"], icon="send")
+    def message(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        back = reverse("admin:realtime_project_connection_change", args=[object_id])
+        return ordering("message", targets=object_id, back=back)
+
+    @action(description="Close all of this person…", permissions=["close"], icon="person_off")
+    def close_user(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self._person_of(request, object_id)
+        return ordering("close-user", targets=row.user_id) if row else self._nobody(request, object_id)
+
+    @action(description="Ban this person…", permissions=["ban"], icon="block")
+    def ban_user(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self._person_of(request, object_id)
+        return ordering("ban", person=row.user.get_username()) if row else self._nobody(request, object_id)  # type: ignore[union-attr]
+
+    @action(description="Ban this address…", permissions=["ban"], icon="wifi_off")
+    def ban_address(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = Connection.objects.filter(pk=object_id).first()
+        return ordering("ban", address=row.client_ip) if row else self._nobody(request, object_id)
+
+    def _person_of(self, request: HttpRequest, object_id: str) -> Connection | None:
+        return Connection.objects.filter(pk=object_id).exclude(user=None).select_related("user").first()
+
+    def _nobody(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        messages.warning(request, "Nobody is logged in there, or they have left.")
+        return redirect("admin:realtime_project_connection_changelist")
+
+
+@admin.register(Connection)
+class ClientAdmin(ConnectionAdmin):
+    list_display = ["short", "person", "path", "mode", "address", "place", "age", "received", "sent", "size"]
+    list_filter = ["mode", "endpoint", "server"]
+    fieldsets = [
+        (None, {"fields": ["id", "user", "address", "origin", "connected_at", "age"]}),
+        ("Where", {"fields": ["server", "channel_id", "endpoint", "path", "mode", "subprotocol"]}),
+        ("Traffic", {"fields": ["messages_in", "messages_out", "bytes_in", "bytes_out"]}),
+        ("Actor", {"fields": ["state", "session", "told"]}),
+    ]
+    readonly_fields = ["address", "age", "told"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        sets = super().get_fieldsets(request, obj)
+        return sets if obj and obj.mode == "actor" else sets[:-1]
+
+
+@admin.register(Actor)
+class ActorAdmin(ConnectionAdmin):
+    list_display = ["short", "endpoint", "state", "session", "person", "address", "age", "told", "received"]
+    list_filter = ["endpoint", "server"]
+    fieldsets = ClientAdmin.fieldsets
+    readonly_fields = ClientAdmin.readonly_fields
+
+
+@admin.register(TopicHead)
+class TopicAdmin(Watched):
+    list_display = ["name", "offset", "retained"]
+    search_fields = ["name"]
+    ordering = ["name"]
+    fields = ["name", "offset", "retained", "since"]
+    list_before_template = "admin_panel/busiest.html"
+    readonly_fields = ["retained", "since"]
+    actions_list = ["publish"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TopicHead]:
+        rows: QuerySet[TopicHead] = super().get_queryset(request)
+        kept = TopicEvent.objects.filter(topic=OuterRef("pk")).order_by("offset")  # no holes: two ends say how many
+        return rows.annotate(
+            first=Subquery(kept.values("offset")[:1]), first_at=Subquery(kept.values("created_at")[:1])
+        )
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().changelist_view(request, {**(extra_context or {}), "busiest": busiest()})
+
+    @display(description="events kept")
+    def retained(self, topic: Any) -> str:
+        return f"{topic.offset - topic.first + 1:,}" if topic.first else "0"
+
+    @display(description="since", empty_value="–")
+    def since(self, topic: Any) -> Any:
+        return topic.first_at
+
+    def has_publish_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "publish")
+
+    @action(description="Publish…", permissions=["publish"], icon="send")
+    def publish(self, request: HttpRequest) -> HttpResponse:
+        return ordering("publish")
+
+
+@admin.register(Ban)
+class BanAdmin(Watched):
+    list_display = ["whom", "until", "holds", "why", "by", "created_at"]
+    list_select_related = ["user", "by"]
+    search_fields = ["address", "why"]
+    ordering = ["-until"]
+    fields = ["user", "address", "until", "why", "by", "created_at"]
+    actions = ["lift_selected"]
+    actions_list = ["ban"]
+
+    @display(description="whom")
+    def whom(self, ban: Ban) -> str:
+        return str(ban)
+
+    @display(description="", label={"holds": "danger", "over": "default"})
+    def holds(self, ban: Ban) -> str:
+        return "holds" if ban.until > timezone.now() else "over"
+
+    def has_ban_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "ban")
+
+    def has_lift_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "lift")
+
+    @action(description="Ban…", permissions=["ban"], icon="block")
+    def ban(self, request: HttpRequest) -> HttpResponse:
+        return ordering("ban")
+
+    @admin.action(description="Lift…", permissions=["lift"])
+    def lift_selected(self, request: HttpRequest, rows: QuerySet[Ban]) -> HttpResponse:
+        return order(request, "lift", [str(row) for row in rows.values_list("pk", flat=True)[:MOST]])
+
+
+@admin.register(LogEntry)
+class RecordAdmin(Watched):
+    list_display = ["action_time", "user", "content_type", "object_repr", "said"]
+    list_select_related = ["user", "content_type"]
+    search_fields = ["object_repr", "change_message"]
+    list_filter = ["action_time", "content_type"]
+    ordering = ["-action_time"]
+    fields = ["action_time", "user", "content_type", "object_id", "object_repr", "said"]
+    readonly_fields = ["said"]
+
+    @display(description="what and why")
+    def said(self, entry: LogEntry) -> str:
+        return entry.get_change_message()

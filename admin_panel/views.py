@@ -1,0 +1,130 @@
+"""The panel's pages beside the lists: endpoints, the console, and the one page on which every order is given."""
+
+from collections import defaultdict
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Count, Sum
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+
+from realtime_project import registry, routing
+from realtime_project.commits import Unavailable
+from realtime_project.models import Connection
+from realtime_project.topics import PublishError
+
+from .actions import ACTIONS, MOST, Action, record
+
+
+def order(request: HttpRequest, name: str, ids: list[str] | None = None) -> HttpResponse:
+    """Asks, and then does it. `ids` is given by a list in which they were ticked; else they stand in `targets`."""
+    action = ACTIONS.get(name)
+    if action is None:
+        raise Http404("there is no such order")
+    if not action.allowed(request.user):
+        raise PermissionDenied
+    confirmed = request.method == "POST" and "confirmed" in request.POST
+    given = request.POST if confirmed else request.GET
+    ids = [part for part in given.get("targets", "").split(",") if part] if ids is None else ids
+    back = given.get("back", "")
+    if not url_has_allowed_host_and_scheme(back, {request.get_host()}, request.is_secure()):
+        back = reverse(action.back)
+    targets = action.find(ids)
+    if action.targets and not targets:
+        messages.warning(request, "There is nothing left to do: they have gone.")
+        return redirect(back)
+    form = action.form(request.POST) if confirmed else action.form(initial=request.GET.dict())
+    if confirmed and form.is_valid():
+        try:
+            with transaction.atomic():
+                done = action.carry_out(request, targets, form.cleaned_data)
+                record(request.user, done.what, form.cleaned_data["why"], done.targets)
+        except (LookupError, ValueError, PublishError, Unavailable) as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, done.said)
+            return redirect(back)
+    return TemplateResponse(request, "admin_panel/order.html", _context(request, action, form, ids, targets, back))
+
+
+def _context(
+    request: HttpRequest, action: Action, form: Any, ids: list[str], targets: list[Any], back: str
+) -> dict[str, Any]:
+    return {
+        **admin.site.each_context(request),
+        "title": action.title,
+        "action": action,
+        "form": form,
+        "ids": ",".join(ids[:MOST]),
+        "targets": targets[:20],
+        "more": len(targets) - 20,
+        "back": back,
+    }
+
+
+def endpoints(request: HttpRequest) -> HttpResponse:
+    """Every WebSocket endpoint that some server has, with what passes there now."""
+    if not request.user.has_perm("realtime_project.view_server"):
+        raise PermissionDenied
+    servers = list(registry.servers())
+    modes: dict[str, str] = {}
+    having: dict[str, int] = defaultdict(int)
+    for server in servers:
+        for endpoint in server.endpoints:
+            modes[endpoint["path"]] = endpoint["mode"]
+            having[endpoint["path"]] += 1
+    live = Connection.objects.filter(server__in=[server.pk for server in servers])
+    sums = live.values("endpoint").annotate(
+        clients=Count("pk"),
+        received=Sum("messages_in"),
+        sent=Sum("messages_out"),
+        bytes=Sum("bytes_in") + Sum("bytes_out"),
+    )
+    found = {row["endpoint"]: row for row in sums.order_by()}
+    clients = reverse("admin:realtime_project_connection_changelist")
+    rows = [
+        {
+            "path": path,
+            "mode": mode,
+            "servers": having[path],
+            "clients": 0,
+            "received": 0,
+            "sent": 0,
+            "bytes": 0,
+            **found.get(path, {}),
+            "url": f"{clients}?{urlencode({'endpoint__exact': path})}",
+        }
+        for path, mode in sorted(modes.items())
+    ]
+    context = {**admin.site.each_context(request), "title": "Endpoints", "rows": rows, "servers": len(servers)}
+    return TemplateResponse(request, "admin_panel/endpoints.html", context)
+
+
+def console(request: HttpRequest) -> HttpResponse:
+    """Every endpoint of this server, to be tried as a client."""
+    if not request.user.has_perm("realtime_project.view_server"):
+        raise PermissionDenied
+    described = {f"/{demo.pattern}": demo for demo in routing.demos}
+    found = [
+        described.get(endpoint["path"])
+        or {
+            "pattern": endpoint["path"].removeprefix("/"),
+            "about": f"In {endpoint['mode']} mode.",
+            "address": endpoint["path"],
+            "samples": _samples(endpoint["path"]),
+        }
+        for endpoint in routing.endpoints
+    ]
+    return render(request, "admin_panel/console.html", {"demos": found})
+
+
+def _samples(path: str) -> list[str]:
+    """Messages worth sending to an endpoint, where its consumer knows some."""
+    app: Any = routing.applications[path]
+    make = getattr(getattr(app, "consumer_class", None), "samples", None)
+    return list(make(**app.consumer_initkwargs)) if make else []

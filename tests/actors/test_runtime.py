@@ -1,0 +1,340 @@
+"""Stored actors against a model: whatever happens to them and to their process, what was answered is what is stored.
+
+In process, with the real database and a clock that the test moves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from actors import runtime, sessions
+from actors.effects import Publish, Schedule, Write
+from actors.machine import Machine
+from actors.messages import ClientDisconnected, Timeout
+from actors.models import ActorSession
+from actors.rules import Rules
+from actors.runtime import Actor, Kept
+from actors.states import Done, State
+from actors.store import Store
+from actors.stored import Codec, Own
+from realtime_project.commits import Commits, commits
+from realtime_project.feeds import Event
+from realtime_project.topics import Topic
+
+LATER = 1_000_000_000.0  # what makes the test's clock seconds since 1970
+left = Store("tests.left")
+
+
+class Clock(asyncio.SelectorEventLoop):
+    """A loop whose time a test moves on."""
+
+    moved = 0.0
+
+    def time(self) -> float:
+        return self.moved
+
+
+class Counting(State, frozen=True):
+    topic_out: Topic
+    session: str = ""
+    count: int = 0
+
+
+rules = Rules()
+
+
+def changed(state: Counting, by: int) -> Counting:
+    return Counting(state.topic_out, state.session, state.count + by)
+
+
+@rules.on("add", Counting)
+def add(message: str, state: Counting) -> Any:
+    return [Publish(state.topic_out, str(state.count + 1))], changed(state, 1)
+
+
+@rules.on("fail", Counting)
+def fail(message: str, state: Counting) -> Any:
+    raise RuntimeError("as it should")
+
+
+@rules.on("fail late", Counting)
+def fail_late(message: str, state: Counting) -> Any:
+    return [Publish(state.topic_out, "never"), Write(left.set_sync, 42, "no key")], changed(state, 1_000)
+
+
+@rules.on("nonsense", Counting)
+def nonsense(message: str, state: Counting) -> Any:
+    return [Publish(state.topic_out, "never"), 42], changed(state, 1_000)
+
+
+@rules.on(int, Counting)
+def alarm(message: int, state: Counting) -> Any:
+    return [Schedule("alarm", after=message)], state
+
+
+@rules.on(Timeout("alarm"), Counting)
+def rang(message: Timeout, state: Counting) -> Any:
+    return [Publish(state.topic_out, "rang")], changed(state, 100)
+
+
+@rules.on("done", Counting)
+def done(message: str, state: Counting) -> Any:
+    return [], Done()
+
+
+@rules.on(ClientDisconnected, Counting)
+def leave(message: ClientDisconnected, state: Counting) -> Any:
+    return [Write(left.incr_sync, state.session)], state
+
+
+codec = Codec(rules, (Counting,), ())
+
+
+class Client:
+    """What an actor sees of a connection."""
+
+    endpoint = "/ws/tests/"
+
+    def __init__(self, number: int) -> None:
+        self.id = f"connection-{number}"
+        self.sent: list[Any] = []
+        self.closed: int | None = None
+
+    def write(self, events: Sequence[Event]) -> None:
+        self.sent += [event.content for event in events]
+
+    async def drain(self) -> None: ...
+
+    def close_soon(self, code: int, reason: str = "") -> None:
+        self.closed = self.closed or code
+
+
+async def written(claim: sessions.Claim) -> sessions.Opened:
+    return await commits().write(sessions.open_all, claim)
+
+
+async def stopped(actor: Actor) -> None:
+    actor.stop()
+
+
+class Expected:
+    """What the model knows of a session."""
+
+    def __init__(self, token: str, id: str) -> None:
+        self.token, self.id = token, id
+        self.count = self.left = 0
+        self.due: float | None = None
+        self.over = False
+
+
+class Life:
+    """A client with its actor, as one process has them."""
+
+    def __init__(self, actor: Actor, client: Client, session: Expected) -> None:
+        self.actor, self.client, self.session = actor, client, session
+
+    @property
+    def is_owner(self) -> bool:
+        return not self.actor.stopped and self.session.__dict__.get("life") is self
+
+
+class Actors(RuleBasedStateMachine):
+    lives = Bundle("lives")
+    known = Bundle("known")  # sessions
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = Clock()
+        asyncio.set_event_loop(self.loop)
+        Commits.here = None
+        self.numbers = iter(range(1_000_000))
+        self.sessions: list[Expected] = []
+
+    def run(self, work: Any) -> Any:
+        return self.loop.run_until_complete(asyncio.wait_for(work, None))
+
+    def teardown(self) -> None:
+        async def end() -> None:
+            for session in self.sessions:
+                if life := getattr(session, "life", None):
+                    life.actor.stop()
+            await asyncio.sleep(0)
+            await commits().finish()
+
+        self.run(end())
+        Commits.here = None
+        self.loop.close()
+        asyncio.set_event_loop(None)
+        ActorSession.objects.all().delete()
+
+    # what happens -------------------------------------------------------------------------------------------------
+    def come(self, token: str | None) -> tuple[Actor, Client, sessions.Opened]:
+        client = Client(next(self.numbers))
+        topic_out = Topic(f"out.{client.id}")
+        own = Own(Topic(f"in.{client.id}"), topic_out)
+        first = Counting(topic_out)
+        claim = sessions.Claim(
+            client.id, "server", client.endpoint, None, token, sessions.new_token(), 1, codec.encode(first, own)
+        )
+        opened = self.run(written(claim))
+        state, timers = first, None
+        if opened.is_resumed:
+            state = codec.decode(opened.state, opened.version, own)
+            timers = codec.decode_timers(opened.timers, LATER)
+        state = Counting(state.topic_out, opened.session.id, state.count)
+
+        async def begin() -> Actor:
+            actor = Actor(Machine(rules, state, timers), own, client, Kept(opened.session, codec, own))
+            await actor.begin(opened.is_resumed)
+            return actor
+
+        return self.run(begin()), client, opened
+
+    @rule(target=lives)
+    def connect(self) -> Life:
+        actor, client, opened = self.come(None)
+        assert not opened.is_resumed
+        session = Expected(opened.token or "", opened.session.id)
+        self.sessions.append(session)
+        session.life = life = Life(actor, client, session)  # type: ignore[attr-defined]
+        return life
+
+    @rule(target=lives, life=lives)
+    def come_back(self, life: Life) -> Any:
+        """With the token, whether the former connection is still there or not."""
+        session = life.session
+        actor, client, opened = self.come(session.token)
+        if session.over:
+            assert not opened.is_resumed
+            self.run(stopped(actor))
+            ActorSession.objects.filter(pk=opened.session.id).delete()
+            return multiple()
+        assert opened.is_resumed
+        assert opened.session.id == session.id
+        assert actor.state.count == session.count, "found as it was left"
+        session.life = fresh = Life(actor, client, session)  # type: ignore[attr-defined]
+        self.settle()
+        return fresh
+
+    @rule(life=lives, word=st.sampled_from(["add", "fail", "fail late", "nonsense", "unheard of", 3, 7]))
+    def tell(self, life: Life, word: Any) -> None:
+        was_owner, before = life.is_owner, len(life.client.sent)
+        self.run(life.actor.tell(word))
+        if was_owner and word == "add":
+            life.session.count += 1
+            assert life.client.sent[before:] == [str(life.session.count)]
+        else:
+            assert life.client.sent[before:] == [], "nothing of what failed, or of who is no longer the owner"
+        if was_owner and isinstance(word, int):
+            life.session.due = self.loop.moved + word
+
+    @rule(life=lives)
+    def finish(self, life: Life) -> None:
+        if life.is_owner:
+            life.session.over = True
+        self.run(life.actor.tell("done"))
+        assert life.actor.stopped
+
+    @rule(life=consumes(lives), code=st.sampled_from([1000, 1006]))
+    def drop(self, life: Life, code: int) -> None:
+        if life.is_owner:
+            life.session.left += 1
+        gone: Any = ClientDisconnected(connection="", server="", client_ip="", path="", time=None, code=code)  # type: ignore[arg-type]
+        self.run(life.actor.leave(gone))
+        assert life.actor.stopped
+
+    @rule(life=consumes(lives), turns=st.integers(0, 6), words=st.lists(st.just("add"), max_size=3))
+    def crash(self, life: Life, turns: int, words: list[str]) -> None:
+        """Its process ends in the middle of something."""
+        was_owner, before = life.is_owner, len(life.client.sent)
+
+        async def end() -> None:
+            for word in words:
+                life.actor.tell_soon(word)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            life.actor.stop()
+            await asyncio.sleep(0)
+            await commits().finish()
+
+        self.run(end())
+        if was_owner and not life.session.over:
+            answered = [int(each) for each in life.client.sent[before:] if each != "rang"]
+            stored = self.stored(life.session)["count"]
+            assert life.session.count <= stored <= life.session.count + len(words)
+            assert not answered or answered[-1] <= stored, "answered, so stored"
+            life.session.count = stored
+
+    @rule(seconds=st.integers(1, 5))
+    def wait(self, seconds: int) -> None:
+        self.loop.moved += seconds
+        self.settle()
+
+    def settle(self) -> None:
+        """Let run out what is due, for those whose clients are here."""
+
+        async def turn() -> None:
+            for _ in range(10):
+                await asyncio.sleep(0)
+                await commits().finish()
+
+        self.run(turn())
+        for session in self.sessions:
+            life = getattr(session, "life", None)
+            if life and life.is_owner and session.due is not None and session.due <= self.loop.moved:
+                session.due = None
+                session.count += 100
+                assert life.client.sent[-1] == "rang"
+
+    # what always holds ----------------------------------------------------------------------------------------------
+    def stored(self, session: Expected) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(ActorSession.objects.get(pk=session.id).state)
+        return found
+
+    @invariant()
+    def the_database_has_what_was_answered(self) -> None:
+        for session in self.sessions:
+            if session.over:
+                assert not ActorSession.objects.filter(pk=session.id).exists()
+                continue
+            assert self.stored(session)["count"] == session.count
+            life = getattr(session, "life", None)
+            if life and not life.actor.stopped:
+                assert isinstance(life.actor.state, Counting)
+                assert life.actor.state.count == session.count
+
+    @invariant()
+    def each_disconnect_rule_ran_once(self) -> None:
+        for session in self.sessions:
+            assert left.get_sync(session.id, 0) == session.left
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_answered_is_stored_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "shift", lambda: LATER)
+    monkeypatch.setattr(runtime.logger, "disabled", True)  # failures are what this is about
+    run_state_machine_as_test(
+        Actors,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        ),
+    )

@@ -1,0 +1,280 @@
+"""Stored actors: what a client finds when it comes back, and who else does not."""
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.acted.reading import ACTED, logged
+from tests.helpers import Server, Socket, connect, guest, run
+
+ROWS = """
+from actors.models import ActorSession
+rows = ActorSession.objects.order_by("started_at")
+print(json.dumps([[row.endpoint, row.state, row.timers, row.owner != "", row.token] for row in rows]))
+"""
+
+
+@asynccontextmanager
+async def session(server: Server, token: str | None = None, cookie: str | None = None, path: str = "ws/acted/kept/"):
+    """A client that means to return: the socket, its greeting and the actor's first word."""
+    offered = ["session", *([f"session.{token}"] if token else [])]
+    async with connect(server.ws(path), cookie, subprotocols=offered) as socket:
+        assert socket.subprotocol == "session"
+        greeting = await socket.recv_json()
+        assert greeting["type"] == "session"
+        yield socket, greeting
+
+
+async def count(socket: Socket, times: int = 1) -> int:
+    for _ in range(times):
+        await socket.send("add")
+        answer = await socket.recv()
+    return int(answer)
+
+
+async def rows(server: Server) -> list:
+    return await asyncio.to_thread(server.python, ROWS)
+
+
+@pytest.fixture
+def own(start_server) -> Server:
+    return start_server(**ACTED)
+
+
+async def test_a_client_finds_its_state_again(own: Server) -> None:
+    async with session(own) as (socket, greeting):
+        assert greeting["resumed"] is False
+        assert await socket.recv() == "resumed False at 0"
+        assert await count(socket, 3) == 3
+    async with session(own, greeting["token"]) as (socket, again):
+        assert again == {"type": "session", "token": greeting["token"], "resumed": True}
+        assert await socket.recv() == "resumed True at 3"
+        assert await count(socket) == 4, "the state leads to the client that has come back"
+
+
+async def test_also_after_the_server_was_killed(own: Server) -> None:
+    async with session(own) as (socket, greeting):
+        await socket.recv()
+        await count(socket, 5)
+        own.kill()
+    own.start()
+    async with session(own, greeting["token"]) as (socket, _):
+        assert await socket.recv() == "resumed True at 5"
+
+
+async def test_the_token_is_nowhere_to_be_read(own: Server) -> None:
+    async with session(own) as (socket, greeting):
+        await socket.recv()
+        token = greeting["token"]
+        assert len(token) > 40
+        everything = (
+            "from actors.models import ActorSession\nfrom realtime_project.models import Connection\n"
+            "print(json.dumps(str([list(model.objects.values()) for model in (ActorSession, Connection)])))"
+        )
+        assert token not in await asyncio.to_thread(own.python, everything)
+    async with session(own, token) as (socket, _):
+        await asyncio.sleep(1.2)  # a batch of the registry
+        kept = await asyncio.to_thread(
+            own.python,
+            "from realtime_project.models import Connection\nprint(json.dumps(str(list(Connection.objects.values()))))",
+        )
+        assert token not in kept
+    assert token not in own.log()
+
+
+async def test_whoever_does_not_mean_to_return_leaves_nothing(own: Server) -> None:
+    async with connect(own.ws("ws/acted/kept/")) as socket:
+        assert await socket.recv() == "resumed False at 0", "no greeting for those who did not ask"
+        assert await count(socket) == 1
+        assert len(await rows(own)) == 1
+    await settled(own, lambda found: found == [])
+
+
+async def test_done_ends_the_session_for_good(own: Server) -> None:
+    async with session(own) as (socket, greeting):
+        await socket.recv()
+        await socket.send("done")
+        assert await socket.closed() == (1000, "")
+    assert await rows(own) == []
+    async with session(own, greeting["token"]) as (socket, again):
+        assert again["resumed"] is False
+        assert again["token"] != greeting["token"]
+
+
+async def test_two_connections_claim_one_session_and_the_later_wins(own: Server) -> None:
+    async with session(own) as (first, greeting):
+        await first.recv()
+        await count(first, 2)
+        async with session(own, greeting["token"]) as (second, _):
+            assert await second.recv() == "resumed True at 2"
+            assert (await first.closed())[0] == 4409
+            assert await count(second) == 3
+    told = await logged(own)
+    assert told == ["left at 3 with 1000"], "the former actor is not the session's any more: it takes leave of nobody"
+
+
+async def test_what_the_former_connection_still_wants_to_save_is_refused(own: Server) -> None:
+    """Also in the moment before it is told."""
+    async with session(own) as (first, greeting):
+        await first.recv()
+        await count(first)
+        async with session(own, greeting["token"]) as (second, _):
+            await second.recv()
+            with suppress(ConnectionClosed):  # it may have been told
+                for _ in range(50):
+                    await first.send("add")
+            assert await count(second) == 2
+            assert (await first.closed())[0] == 4409
+    [[_, state, *_]] = await rows(own)
+    assert json.loads(state)["count"] == 2
+
+
+async def test_a_session_is_bound_to_its_user_and_its_endpoint(own: Server) -> None:
+    ann, eve = guest(own, "Ann-s"), guest(own, "Eve-s")
+    async with session(own, cookie=ann) as (socket, greeting):
+        await socket.recv()
+        await count(socket, 2)
+    token = greeting["token"]
+    for cookie in (eve, None):
+        async with session(own, token, cookie) as (socket, other):
+            assert other["resumed"] is False
+            assert await socket.recv() == "resumed False at 0"
+    async with session(own, token, ann, path="ws/names/") as (socket, other):
+        assert other["resumed"] is False
+    async with session(own, token, ann) as (socket, _):
+        assert await socket.recv() == "resumed True at 2"
+
+
+@pytest.mark.parametrize("token", ["x", "0" * 43, "session.x", "a" * 5_000])
+async def test_a_token_that_opens_nothing_begins_a_session(own: Server, token: str) -> None:
+    async with session(own, token) as (_, greeting):
+        assert greeting["resumed"] is False
+        assert greeting["token"] != token
+
+
+# timers ---------------------------------------------------------------------------------------------------------
+async def test_a_timer_runs_out_while_its_client_is_away(own: Server) -> None:
+    async with session(own) as (socket, greeting):
+        await socket.recv()
+        await socket.send_json({"type": "Alarm", "seconds": 0.5, "word": "tea"})
+        assert await socket.recv() == "set"
+    await settled(own, lambda found: json.loads(found[0][1])["count"] == 100 and not found[0][3])
+    assert await logged(own) == ["left at 0 with 1000", "rang tea"]
+    async with session(own, greeting["token"]) as (socket, _):
+        assert await socket.recv() == "resumed True at 100"
+
+
+async def test_a_timer_runs_out_after_a_restart(own: Server) -> None:
+    async with session(own) as (socket, _):
+        await socket.recv()
+        await socket.send_json({"type": "Alarm", "seconds": 0.7, "word": "late"})
+        assert await socket.recv() == "set"
+        own.kill()
+    own.start()
+    await settled(own, lambda found: json.loads(found[0][1])["count"] == 100 and not found[0][3])
+    assert await logged(own) == ["rang late"]
+
+
+async def test_a_client_that_returns_hears_its_timer(own: Server) -> None:
+    async with session(own) as (socket, greeting):
+        await socket.recv()
+        await socket.send_json({"type": "Alarm", "seconds": 2, "word": "soon"})
+        assert await socket.recv() == "set"
+    async with session(own, greeting["token"]) as (socket, _):
+        assert await socket.recv() == "resumed True at 0"
+        assert await socket.recv() == "rang soon"
+    assert (await logged(own)).count("rang soon") == 1
+
+
+async def test_two_servers_share_sessions(start_server) -> None:
+    first = start_server(**ACTED)
+    second = start_server(database=first.database, **ACTED)
+    async with session(first) as (here, greeting):
+        await here.recv()
+        await count(here, 2)
+        async with session(second, greeting["token"]) as (there, _):
+            assert await there.recv() == "resumed True at 2"
+            assert (await here.closed(timeout=5))[0] == 4409
+            assert await count(there) == 3
+
+
+# the database fails ---------------------------------------------------------------------------------------------
+async def test_five_kills_lose_nothing_that_was_answered(own: Server) -> None:
+    """Whatever the client was answered is stored; what it was not may be, but once."""
+    async with session(own) as (socket, greeting):
+        await socket.recv()
+        answered = await count(socket)
+    token = greeting["token"]
+    for _ in range(5):
+        async with session(own, token) as (socket, again):
+            assert again["resumed"]
+            found = int((await socket.recv()).rpartition(" ")[2])
+            assert found >= answered
+            answered = found
+            sent = found
+            deadline = time.monotonic() + 0.5
+            while time.monotonic() < deadline:
+                answered = await count(socket)
+                sent += 1
+                assert answered == sent
+            await socket.send("add")
+            own.kill()
+        own.start()
+    async with session(own, token) as (socket, _):
+        assert int((await socket.recv()).rpartition(" ")[2]) in (answered, answered + 1)
+
+
+async def settled(server: Server, fits, timeout: float = 15) -> None:
+    deadline = time.monotonic() + timeout
+    while not fits(found := await rows(server)):
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.1)
+
+
+async def checked(server: Server) -> str:
+    done = await asyncio.to_thread(run, ["manage.py", "check", "--database", "default"], server.environment)
+    assert done.returncode == 0
+    return done.stdout + done.stderr
+
+
+# reading what other code has written --------------------------------------------------------------------------------
+async def test_check_lists_what_todays_code_cannot_read(own: Server) -> None:
+    async with session(own) as (socket, greeting):
+        await socket.recv()
+        await count(socket, 2)
+    assert "no issues" in await checked(own)
+    spoil = "from actors.models import ActorSession\nActorSession.objects.update({})"
+    await asyncio.to_thread(own.python, spoil.format('state=\'{"state": "Gone"}\''))
+    told = await checked(own)
+    assert "actors.W001" in told
+    assert "/ws/acted/kept/: 1 stored state cannot be read" in told
+    assert "Gone" in told
+    async with session(own, greeting["token"]) as (socket, again):
+        assert again["resumed"] is False, "a client is not turned away for it"
+        assert await socket.recv() == "resumed False at 0"
+    await asyncio.to_thread(own.python, spoil.format('state=\'{"state": "Counter", "count": 9}\''))
+    async with session(own, greeting["token"]) as (socket, _):
+        assert await socket.recv() == "resumed True at 9", "what could not be read was kept"
+
+
+async def test_old_sessions_are_forgotten_by_command(own: Server) -> None:
+    async with session(own) as (socket, _), session(own):
+        await socket.recv()
+        await socket.close()
+        await settled(own, lambda found: [each[3] for each in found] == [False, True])
+        age = (
+            "from django.utils import timezone\nfrom datetime import timedelta\n"
+            "from actors.models import ActorSession\n"
+        )
+        await asyncio.to_thread(
+            own.python, f"{age}ActorSession.objects.update(saved_at=timezone.now() - timedelta(days=8))"
+        )
+        assert "Deleted 0 sessions" in await asyncio.to_thread(own.manage, "forget", "9")
+        assert "Deleted 1 sessions" in await asyncio.to_thread(own.manage, "forget", "7")
+        assert len(await rows(own)) == 1, "that of a client who is here stays"
+    with pytest.raises(AssertionError, match="must be 1 or more"):
+        await asyncio.to_thread(own.manage, "forget", "0")

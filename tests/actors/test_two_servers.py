@@ -1,0 +1,122 @@
+"""Actors on two servers, PostgreSQL and Redis: sessions move, timers run out once, names and private topics meet."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.cluster import Cluster
+from benchmarks.services import Postgres, Redis
+from tests.acted.reading import ACTED, logged
+from tests.actors.test_examples import ASK
+from tests.actors.test_sessions import count, rows, session, settled
+from tests.helpers import Server, connect, unique
+
+
+@pytest.fixture(scope="module")
+def acting(
+    postgres: Postgres, redis: Redis, servers: list[Server], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path_factory.mktemp("acting"), postgres, [redis], "acting", 2, **ACTED)
+    servers.extend(cluster.servers)
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+async def test_a_session_moves_to_another_server(acting: Cluster) -> None:
+    one, two = acting.servers
+    async with session(one) as (here, greeting):
+        assert await here.recv() == "resumed False at 0"
+        assert await count(here, 3) == 3
+        async with session(two, greeting["token"]) as (there, again):
+            assert again["resumed"] is True
+            assert await there.recv() == "resumed True at 3"
+            assert (await here.closed(timeout=5))[0] == 4409
+            assert await count(there, 2) == 5
+
+
+async def test_a_timer_runs_out_in_one_of_the_servers(acting: Cluster) -> None:
+    word = unique("word")
+    async with session(acting.servers[0]) as (socket, greeting):
+        await socket.recv()
+        await socket.send_json({"type": "Alarm", "seconds": 0.5, "word": word})
+        assert await socket.recv() == "set"
+    await settled(acting.servers[1], lambda found: any(json.loads(row[1])["count"] == 100 for row in found))
+    await asyncio.sleep(2.5)  # time for another server to do it too
+    assert (await logged(acting.servers[1])).count(f"rang {word}") == 1
+    async with session(acting.servers[1], greeting["token"]) as (socket, _):
+        assert await socket.recv() == "resumed True at 100"
+
+
+async def test_many_actors_save_at_once(acting: Cluster) -> None:
+    """Set-wise: each keeps its own."""
+
+    async def visit(number: int) -> tuple[str, int]:
+        async with session(acting.servers[number % 2]) as (socket, greeting):
+            await socket.recv()
+            assert await count(socket, number + 1) == number + 1
+            return greeting["token"], number + 1
+
+    for token, reached in await asyncio.gather(*(visit(number) for number in range(20))):
+        async with session(acting.servers[reached % 2], token) as (socket, _):
+            assert await socket.recv() == f"resumed True at {reached}"
+
+
+async def test_z24_z25_one_client_is_reached_from_the_other_server(acting: Cluster) -> None:
+    one, two = acting.servers
+    async with connect(one.ws("ws/acted/")) as ann, connect(two.ws("ws/acted/post/")) as postman:
+        told = await ann.recv_json()
+        await postman.send_json([told["topic_out"], "from afar"])
+        await postman.send_json([told["topic_in"], "add"])
+        assert [await ann.recv(), await ann.recv()] == ["from afar", "1"]
+
+
+async def test_z43_a_subscription_hears_the_other_server(acting: Cluster) -> None:
+    one, two = acting.servers
+    async with connect(one.ws("ws/acted/")) as ann, connect(two.ws("ws/acted/news/")) as reporter:
+        await ann.recv()
+        await ann.send("subscribe")
+        assert await ann.recv() == "subscribed"
+        await asyncio.sleep(0.2)  # Redis does not confirm a subscription before it is answered
+        await reporter.send("rain")
+        assert await ann.recv() == "rain"
+
+
+async def test_z64_names_are_one_room_and_a_name_is_one_persons(acting: Cluster) -> None:
+    one, two = acting.servers
+    async with connect(one.ws("ws/names/")) as ann, connect(two.ws("ws/names/")) as bob:
+        assert await ann.recv() == await bob.recv() == ASK
+        await ann.send("ann")
+        await ann.send("ready")
+        assert await ann.recv() == "[ann]: ready"
+        await bob.send("Ann")
+        assert "is taken" in str(await bob.recv())
+        await bob.send("bob")
+        assert await ann.recv() == "* bob joined"
+        await asyncio.sleep(0.2)
+        await ann.send("hello")
+        assert await ann.recv() == await bob.recv() == "[ann]: hello"
+
+
+async def test_a_killed_servers_sessions_are_taken_up_elsewhere(
+    postgres: Postgres, redis: Redis, tmp_path: Path
+) -> None:
+    cluster = Cluster(tmp_path, postgres, [redis], "acting_killed", 2, **ACTED)
+    cluster.start()
+    try:
+        one, two = cluster.servers
+        async with session(one) as (socket, greeting):
+            await socket.recv()
+            await socket.send_json({"type": "Alarm", "seconds": 0.5, "word": "x"})
+            assert await socket.recv() == "set"
+            assert await count(socket, 2) == 2
+            one.kill()
+        await settled(two, lambda found: json.loads(found[0][1])["count"] == 102)
+        async with session(two, greeting["token"]) as (socket, _):
+            assert await socket.recv() == "resumed True at 102"
+        assert len(await rows(two)) == 1
+    finally:
+        cluster.stop()

@@ -1,0 +1,172 @@
+"""The lists with 10,000 clients: one is found among them, and a page costs as many queries as with one."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.db.models.functions import Now
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from actors.consumers import ActorConsumer
+from actors.messages import Message
+from chat import protocol
+from realtime_project.models import Connection, Server, TopicEvent, TopicHead
+
+CLIENTS = "/admin/realtime_project/connection/"
+
+
+@pytest.fixture
+def boss(db: None) -> Client:
+    person: Any = get_user_model().objects.create_user("boss", is_staff=True, is_superuser=True)
+    client = Client()
+    client.force_login(person, "django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def fill(count: int) -> None:
+    people = get_user_model().objects
+    ann = people.filter(username="ann").first() or people.create_user("ann")
+    server, _ = Server.objects.get_or_create(
+        id="s" * 32,
+        defaults={"host": "here", "port": 1, "pid": 1, "version": "1", "seen_at": Now() + timedelta(hours=1)},
+    )
+    Connection.objects.all().delete()
+    Connection.objects.bulk_create(
+        Connection(
+            id=f"{number:032x}",
+            server=server,
+            channel_id=number,
+            endpoint="/ws/rooms/<room>/" if number % 3 else "/ws/echo/",
+            path=f"/ws/rooms/{number}/" if number % 3 else "/ws/echo/",
+            mode="consumer" if number % 3 else "actor",
+            client_ip=f"10.1.{number // 250}.{number % 250}",
+            client_port=number,
+            user=ann if number == 7_777 else None,
+            connected_at=timezone.now() - timedelta(seconds=number),
+        )
+        for number in range(count)
+    )
+
+
+def queries(client: Client, path: str) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
+        assert client.get(path).status_code == 200
+    return len(asked)
+
+
+def test_a_page_of_10_000_costs_no_more_queries_than_one_of_10(boss: Client) -> None:
+    pages = (
+        CLIENTS,
+        f"{CLIENTS}?q=10.1.0",
+        f"{CLIENTS}?mode=actor&o=7",
+        "/admin/admin_panel/actor/",
+        "/admin/endpoints/",
+    )
+    boss.get(CLIENTS)
+    fill(10)
+    few = [queries(boss, page) for page in pages]
+    fill(10_000)
+    assert [queries(boss, page) for page in pages] == few
+    assert max(few) <= 10
+    page = boss.get(CLIENTS).content.decode()
+    assert page.count('name="_selected_action"') == 100
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("ann", 7_777),
+        ("10.1.31.27", 7_777),
+        ("/ws/rooms/7777/", 7_777),
+        (f"{7_777:032x}", 7_777),
+    ],
+)
+def test_a_client_is_found_by_person_address_path_and_id(boss: Client, asked: str, found: int) -> None:
+    fill(10_000)
+    page = boss.get(CLIENTS, {"q": asked})
+    assert [row.channel_id for row in page.context["cl"].result_list] == [found]
+
+
+def test_lists_are_filtered_and_sorted(boss: Client) -> None:
+    fill(300)
+
+    def shown(**query: str) -> list[int]:
+        return [row.channel_id for row in boss.get(CLIENTS, query).context["cl"].result_list]
+
+    assert shown() == list(range(100)), "the newest first, a hundred a page"
+    assert shown(p="3") == list(range(200, 300))
+    assert shown(mode="actor") == [*range(0, 300, 3)]
+    assert shown(endpoint__exact="/ws/rooms/<room>/", p="2") == [n for n in range(300) if n % 3][100:]
+    actors = boss.get("/admin/admin_panel/actor/").context["cl"].result_list
+    assert {row.endpoint for row in actors} == {"/ws/echo/"}
+
+
+def test_a_topic_shows_how_much_of_it_is_kept(boss: Client) -> None:
+    topic = TopicHead.objects.create(name="trimmed", offset=9)
+    TopicEvent.objects.bulk_create(
+        TopicEvent(topic=topic, offset=offset, content=b"secret", is_text=True) for offset in range(5, 10)
+    )
+    TopicHead.objects.create(name="empty", offset=3)
+    page = boss.get("/admin/realtime_project/topichead/")
+    assert {row.name: row.first for row in page.context["cl"].result_list} == {"trimmed": 5, "empty": None}
+    detail = boss.get(f"/admin/realtime_project/topichead/{topic.pk}/change/").content.decode()
+    assert "secret" not in page.content.decode() + detail
+
+
+def test_the_busiest_topics_are_added_up_over_the_servers(boss: Client) -> None:
+    for server, rate in (("one", 3.5), ("two", 4.0)):
+        topics = [{"name": "news", "durable": True, "subscribers": 2, "rate": rate}]
+        topics += [{"name": "chat.live:<1>", "durable": False, "subscribers": 1, "rate": 0.0}] * (server == "one")
+        Server.objects.create(id=server, host="here", pid=1, version="1", topics=topics)
+    page = boss.get("/admin/realtime_project/topichead/")
+    assert [(topic["name"], topic["subscribers"], topic["rate"]) for topic in page.context["busiest"]] == [
+        ("news", 4, 4.0),
+        ("chat.live:<1>", 1, 0.0),
+    ]
+    assert "chat.live:&lt;1&gt;" in page.content.decode()
+
+
+def test_what_a_client_sends_is_text_in_the_panel(boss: Client) -> None:
+    fill(1)
+    markup = "<script>alert(1)</script>"
+    Connection.objects.update(path=f"/{markup}", endpoint=markup, origin=markup, state=markup, mode="actor")
+    Server.objects.update(host=markup, endpoints=[{"path": markup, "mode": markup}])
+    for path in (CLIENTS, f"{CLIENTS}{0:032x}/change/", "/admin/admin_panel/actor/", "/admin/realtime_project/server/",
+                 "/admin/endpoints/", f"/admin/orders/close/?targets={0:032x}"):  # fmt: skip
+        page = boss.get(path)
+        assert page.status_code == 200
+        assert markup not in page.content.decode(), path
+
+
+def test_another_site_is_not_led_to(boss: Client) -> None:
+    fill(1)
+    for back in ("https://evil.example/", "//evil.example", "javascript:alert(1)"):
+        page = boss.get("/admin/orders/close/", {"targets": f"{0:032x}", "back": back}).content.decode()
+        assert back not in page
+
+
+class Order(Message, frozen=True):
+    item: str
+    count: int
+    price: float
+    gift: bool
+    tags: list[str]
+    note: str = "none"
+    extra: Any = None
+
+
+def test_the_console_knows_a_message_of_each_declared_type(boss: Client) -> None:
+    app = ActorConsumer.as_asgi(initial_state={}, rules={(Order, Any): lambda *_: ([], {})}, messages=[Order])
+    [sample] = app.consumer_class.samples(**app.consumer_initkwargs)
+    decode = app.consumer_initkwargs["setup"].decoder
+    assert decode(sample) == Order(item="text", count=0, price=0.0, gift=False, tags=[])
+    page = boss.get("/admin/console/")
+    samples = {each["address"]: each["samples"] for each in page.context["demos"] if isinstance(each, dict)}
+    assert any('"subscribe"' in sample for sample in samples["/ws/chat/"])
+    assert all(protocol.decode(sample) for sample in samples["/ws/chat/"])

@@ -1,0 +1,424 @@
+"""What staff see and order: who may, what it does to real clients, and what is recorded."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.admin_panel.conftest import ORDERS, STAFF, Desk, hire
+from tests.helpers import ChatClient, Server, Socket, connect, guest, unique
+
+Desks = Callable[[str], Desk]
+
+LISTS = {
+    "/admin/realtime_project/server/": "view_server",
+    "/admin/realtime_project/connection/": "view_connection",
+    "/admin/admin_panel/actor/": "view_connection",
+    "/admin/realtime_project/topichead/": "view_topichead",
+    "/admin/realtime_project/ban/": "view_ban",
+    "/admin/endpoints/": "view_server",
+}
+FORMS: dict[str, dict[str, Any]] = {
+    "close": {"code": 4410, "reason": "forged"},
+    "close-user": {"code": 4410, "reason": "forged"},
+    "message": {"content": "forged"},
+    "ban": {"address": "203.0.113.7", "hours": 1},
+    "lift": {},
+    "publish": {"topic": "news", "content": "forged"},
+    "announce": {"text": "forged"},
+    "drain": {},
+}
+
+
+async def client_id(server: Server, path: str) -> str:
+    """The id of the newest connection on a path, as soon as the registry has it."""
+    code = (
+        "from realtime_project.models import Connection\n"
+        f"print(json.dumps(list(Connection.objects.filter(path={path!r}).values_list('pk', flat=True))))"
+    )
+    async with asyncio.timeout(10):
+        while True:
+            if found := await asyncio.to_thread(server.python, code):
+                return str(found[-1])
+
+
+def record(server: Server, what: str) -> list[list[str]]:
+    """[who, about whom, what and why] of the entries that say so, oldest first."""
+    found = server.python(f"""
+        from django.contrib.admin.models import LogEntry
+        rows = LogEntry.objects.filter(change_message__contains={what!r}).order_by("pk")
+        print(json.dumps([[row.user.name, row.object_repr, row.change_message] for row in rows]))
+    """)
+    assert isinstance(found, list)
+    return found
+
+
+async def stays(*sockets: Socket) -> None:
+    for socket in sockets:
+        await socket.ping()
+        assert socket.close_code is None
+
+
+# who may --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("who", ["anonymous", "ordinary"])
+def test_who_is_no_staff_is_asked_to_log_in(desk: Desks, who: str) -> None:
+    for path in [*LISTS, *(f"/admin/orders/{name}/" for name in ORDERS)]:
+        answer = desk(who).get(path)
+        assert (answer.status_code, "/admin/login/" in answer.headers["Location"]) == (302, True), path
+    for name, form in FORMS.items():
+        answer = desk(who).order(name, targets="x", **form)
+        assert (answer.status_code, "/admin/login/" in answer.headers["Location"]) == (302, True), name
+
+
+def test_staff_without_a_permission_see_no_list(desk: Desks) -> None:
+    for path in LISTS:
+        assert desk("nothing").get(path).status_code == 403, path
+
+
+def test_who_may_only_look_sees_everything_and_no_button(desk: Desks) -> None:
+    for path in LISTS:
+        answer = desk("viewer").get(path)
+        assert answer.status_code == 200, path
+        for sign in ("/admin/orders/", "…</", 'value="close_selected"', 'value="lift_selected"', "delete", "/add/"):
+            assert sign not in answer.text, (path, sign)
+
+
+async def test_what_only_looks_is_shown_of_a_client(server: Server, desk: Desks) -> None:
+    async with connect(server.ws("ws/asgi/echo/")) as socket:
+        id = await client_id(server, "/ws/asgi/echo/")
+        page = await asyncio.to_thread(desk("viewer").get, f"/admin/realtime_project/connection/{id}/change/")
+        assert page.status_code == 200
+        assert "127.0.0.1" in page.text
+        assert "Ban this" not in page.text
+        assert 'id="tail"' not in page.text
+        page = await asyncio.to_thread(desk("super").get, f"/admin/realtime_project/connection/{id}/change/")
+        assert all(words in page.text for words in ("Close…", "Send a message…", "Ban this address…", 'id="tail"'))
+        await stays(socket)
+
+
+@pytest.mark.parametrize("who", [*STAFF, "super"])
+def test_each_permission_opens_its_own_orders_alone(server: Server, desk: Desks, who: str) -> None:
+    at = desk(who)
+    for name, permission in ORDERS.items():
+        status = at.get(f"/admin/orders/{name}/").status_code
+        allowed = who in (permission, "super")
+        assert status == (403 if not allowed else 200 if name in ("ban", "publish", "announce") else 302), name
+    assert at.get("/admin/orders/dance/").status_code == 404
+
+
+async def test_an_order_cannot_be_forged(server: Server, desk: Desks) -> None:
+    """Not by who may only look, not by who may something else, and not by another site."""
+    async with connect(server.ws("ws/asgi/echo/")) as socket, connect(server.ws("ws/feed/")) as feed:
+        id = await client_id(server, "/ws/asgi/echo/")
+
+        def forge() -> None:
+            for name, form in FORMS.items():
+                for who in {"viewer", *STAFF} - {ORDERS[name]}:
+                    assert desk(who).order(name, targets=id, **form).status_code == 403, (who, name)
+            forged = {"action": "close_selected", "_selected_action": id, "select_across": "0", "index": "0"}
+            answer = desk("viewer").post("/admin/realtime_project/connection/", **forged)
+            assert 'data-testid="order"' not in answer.text
+            detail = f"/admin/realtime_project/connection/{id}"
+            assert desk("viewer").get(f"{detail}/close/").status_code == 403
+            permitted = desk("close_connection")
+            content = {"confirmed": "1", "targets": id, "why": "x", "code": "4410"}
+            assert permitted.post_without_token("/admin/orders/close/", **content).status_code == 403  # no CSRF token
+            assert permitted.get("/admin/orders/close/", **content).status_code == 200  # a link only asks
+
+        await asyncio.to_thread(forge)
+        await socket.send("still here")
+        assert await socket.recv() == "Echo: still here"
+        await feed.silent()
+    assert record(server, "forged") == []
+
+
+def test_nobody_changes_a_row_by_hand(desk: Desks) -> None:
+    for model in ("server", "connection", "topichead", "ban"):
+        base = f"/admin/realtime_project/{model}"
+        assert desk("super").get(f"{base}/add/").status_code == 403
+        assert desk("super").post(f"{base}/1/delete/", post="yes").status_code in (302, 403)
+
+
+# what it does ---------------------------------------------------------------------------------------------------
+async def test_z55_a_selection_is_closed_and_the_others_stay(server: Server, desk: Desks) -> None:
+    room = f"ws/rooms/{unique('room')}/"
+    async with connect(server.ws(room)) as one, connect(server.ws("ws/asgi/echo/")) as other:
+        id = await client_id(server, f"/{room}")
+        at = desk("close_connection")
+        ticked = {"action": "close_selected", "_selected_action": id, "select_across": "0", "index": "0"}
+        asked = await asyncio.to_thread(at.post, "/admin/realtime_project/connection/", **ticked)
+        assert asked.status_code == 200
+        assert f'name="targets" value="{id}"' in asked.text
+        await stays(one)
+        why = unique("because")
+        done = await asyncio.to_thread(at.order, "close", targets=id, code=4321, reason="zażółć", why=why)
+        assert done.headers["Location"] == "/admin/realtime_project/connection/"
+        assert await one.closed() == (4321, "zażółć")
+        await stays(other)
+        [[who, whom, what]] = await asyncio.to_thread(record, server, why)
+        assert (who, whom) == ("staff close_connection", f"127.0.0.1 on /{room}")
+        assert what == f"Closed with 4321 zażółć. Why: {why}"
+        again = await asyncio.to_thread(at.order, "close", targets=id, code=4321, reason="")
+        assert again.is_redirect  # it has gone: nothing to do, and no error
+
+
+async def test_what_no_close_frame_can_carry_is_explained(server: Server, desk: Desks) -> None:
+    async with connect(server.ws("ws/asgi/echo/")) as socket:
+        id = await client_id(server, "/ws/asgi/echo/")
+        at = desk("close_connection")
+        for wrong, said in (
+            ({"code": 1005, "reason": ""}, "1005 is no close code"),
+            ({"code": 4000, "reason": "ż" * 100}, "at most 123 bytes"),
+            ({"code": 4000, "reason": "", "why": " "}, "This field is required"),
+        ):
+            answer = await asyncio.to_thread(at.order, "close", targets=id, **wrong)
+            assert (answer.status_code, said in answer.text) == (200, True), wrong
+        await stays(socket)
+
+
+async def test_all_of_a_person_is_closed(server: Server, desk: Desks) -> None:
+    ann, bob = guest(server, name := unique("ann")), guest(server)
+    async with ChatClient(server, ann) as first, ChatClient(server, ann) as second, ChatClient(server, bob) as other:
+        code = f"from chat.models import User\nprint(User.objects.get(name={name!r}).pk)"
+        person = await asyncio.to_thread(server.python, code)
+        await asyncio.to_thread(desk("close_connection").order, "close-user", targets=person, code=4410, reason="bye")
+        for client in (first, second):
+            async with asyncio.timeout(10):
+                await client.socket.wait_closed()
+            assert (client.socket.close_code, client.socket.close_reason) == (4410, "bye")
+        await stays(other.socket)
+
+
+async def refused(server: Server, path: str, cookie: str | None = None) -> int:
+    """The status with which a handshake is refused; 101 if it is not."""
+    try:
+        async with connect(server.ws(path), cookie):
+            return 101
+    except Exception as error:
+        return int(error.response.status_code)  # type: ignore[attr-defined]
+
+
+async def until(status: int, server: Server, path: str, cookie: str | None = None) -> None:
+    async with asyncio.timeout(6):
+        while await refused(server, path, cookie) != status:
+            await asyncio.sleep(0.1)
+
+
+async def test_a_banned_person_is_out_on_every_server_until_it_is_lifted(
+    server: Server, desk: Desks, start_server: Callable[..., Server]
+) -> None:
+    other = start_server(database=server.database)  # without Redis: nothing but the database between them
+    ann, bob = guest(server, name := unique("ann")), guest(server)
+    async with ChatClient(server, ann) as here, ChatClient(other, ann) as there, ChatClient(other, bob) as stayed:
+        done = await asyncio.to_thread(desk("add_ban").order, "ban", person=name, hours=1, why="spam")
+        assert done.is_redirect, done.text
+        for client in (here, there):
+            async with asyncio.timeout(5):
+                await client.socket.wait_closed()
+            assert (client.socket.close_code, client.socket.close_reason) == (4403, "banned for a time")
+        for place in (server, other):
+            assert await refused(place, "ws/chat/", ann) == 403
+            assert await refused(place, "ws/chat/", bob) == 101
+        await stays(stayed.socket)
+    [[_, whom, what]] = [row for row in await asyncio.to_thread(record, server, "Banned until") if row[1] == name]
+    assert whom == name
+    assert re.fullmatch(r"Banned until .* UTC\. Why: spam", what)
+    ban = await asyncio.to_thread(
+        server.python,
+        f"from realtime_project.models import Ban\nprint(Ban.objects.get(user__name={name!r}).pk)",
+    )
+    await asyncio.to_thread(desk("delete_ban").order, "lift", targets=ban)
+    await until(101, server, "ws/chat/", ann)
+    await until(101, other, "ws/chat/", ann)
+
+
+async def test_a_banned_address_is_out_and_the_ban_ends_by_itself(own_server: Server) -> None:
+    async with connect(own_server.ws("ws/asgi/echo/")) as socket:
+        ban = "from realtime_project import bans\nbans.ban(address='127.0.0.9/16', hours=6 / 3600)"
+        await asyncio.to_thread(own_server.python, ban)
+        assert await socket.closed() == (4403, "banned for a time")
+    assert await refused(own_server, "ws/asgi/echo/") == 403
+    assert httpx.get(f"{own_server.url}/healthz", trust_env=False).status_code == 200
+    async with asyncio.timeout(10):
+        while await refused(own_server, "ws/asgi/echo/") != 101:
+            await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({}, "Give a person or an address"),
+        ({"person": "nobody at all"}, "Nobody has this name"),
+        ({"address": "not one"}, "is no address"),
+        ({"address": "0.0.0.0/0"}, "too wide"),
+        ({"address": "127.0.0.1"}, "your own address"),
+        ({"person": "staff add_ban"}, "cannot ban yourself"),
+        ({"person": "staff super"}, "Only a superuser"),
+        ({"address": "203.0.113.7", "hours": 2}, "not one of the available choices"),
+    ],
+)
+def test_a_ban_that_makes_no_sense_is_explained(desk: Desks, form: dict[str, Any], said: str) -> None:
+    answer = desk("add_ban").order("ban", **{"hours": 1, **form})
+    assert (answer.status_code, said in answer.text) == (200, True), answer.text
+
+
+async def test_an_announcement_reaches_everybody_in_the_chat(server: Server, desk: Desks) -> None:
+    async with (
+        ChatClient(server, guest(server)) as ann,
+        ChatClient(server, guest(server)) as bob,
+        connect(server.ws("ws/asgi/echo/")) as other,
+    ):
+        text = f"<b>{unique('tea')}</b> at five"
+        done = await asyncio.to_thread(desk("announce_server").order, "announce", text=text)
+        assert done.is_redirect
+        for client in (ann, bob):
+            frame = await client.frame(lambda frame: frame["type"] == "announcement")
+            assert frame == {"type": "announcement", "text": text}
+        await other.silent()
+    [[who, whom, _]] = await asyncio.to_thread(record, server, text)
+    assert (who, whom) == ("staff announce_server", "everyone")
+
+
+async def test_what_is_published_arrives_as_text_or_bytes(server: Server, desk: Desks) -> None:
+    at = desk("publish_topichead")
+    async with connect(server.ws("ws/feed/")) as feed, connect(server.ws("ws/broadcast/")) as broadcast:
+        headline = unique("headline")
+        assert (await asyncio.to_thread(at.order, "publish", topic="news", content=headline)).is_redirect
+        assert await feed.recv() == headline
+        page = await asyncio.to_thread(at.get, "/admin/orders/publish/")
+        offered = re.findall(r'<option value="([^"]+)"', page.text)
+        plain = "demo.broadcast"
+        assert {"news", plain} <= set(offered)
+        assert not {"presence", "announcements"} & set(offered)
+        sent = await asyncio.to_thread(at.order, "publish", topic=plain, content="00 ff", as_bytes="on")
+        assert sent.is_redirect, sent.text
+        assert await broadcast.recv() == b"\x00\xff"
+        wrong = await asyncio.to_thread(at.order, "publish", topic=plain, content="0g", as_bytes="on")
+        assert "two hexadecimal digits" in wrong.text
+        for topic in ("presence", "announcements", "chat.room:1", "control:x", "conn.out:a:b", "anything"):
+            answer = await asyncio.to_thread(at.order, "publish", topic=topic, content="x")
+            assert (answer.status_code, "not one of the available choices" in answer.text) == (200, True), topic
+        await broadcast.silent()
+
+
+async def test_a_message_reaches_one_client(server: Server, desk: Desks) -> None:
+    room = f"ws/rooms/{unique('room')}/"
+    async with connect(server.ws(room)) as one:
+        id = await client_id(server, f"/{room}")
+        async with connect(server.ws(room)) as other:
+            sent = await asyncio.to_thread(desk("message_connection").order, "message", targets=id, content="psst")
+            assert sent.is_redirect
+            assert await one.recv() == "psst"
+            await other.silent()
+
+
+async def test_a_message_that_cannot_arrive_is_not_said_to_be_sent(
+    server: Server, desk: Desks, start_server: Callable[..., Server]
+) -> None:
+    other = start_server(database=server.database)  # without Redis, a message to its clients has no way from here
+    room, content = f"ws/rooms/{unique('room')}/", unique("psst")
+    async with connect(other.ws(room)) as one:
+        id = await client_id(server, f"/{room}")
+        answer = await asyncio.to_thread(desk("message_connection").order, "message", targets=id, content=content)
+        assert (answer.status_code, "in-memory channel layer" in answer.text) == (200, True)
+        await one.silent()
+    assert await asyncio.to_thread(record, server, content) == []
+
+
+async def test_a_server_is_drained(own_server: Server) -> None:
+    cookie = (await asyncio.to_thread(hire, own_server, "drain_server"))["drain_server"]
+    id = await asyncio.to_thread(
+        own_server.python, "from realtime_project import registry\nprint(json.dumps(registry.servers().get().pk))"
+    )
+    async with connect(own_server.ws("ws/asgi/echo/")) as socket:
+        await asyncio.to_thread(Desk(own_server, cookie).order, "drain", targets=id)
+        assert (await socket.closed())[0] == 1012
+    assert await asyncio.to_thread(own_server.wait) == 0
+
+
+# tails ----------------------------------------------------------------------------------------------------------
+async def frames(socket: Socket, count: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while len(found) < count:
+        message = await socket.recv_json()
+        assert message["type"] == "frames"
+        found += message["frames"]
+    return found
+
+
+async def test_a_tail_shows_what_passes_without_secrets(server: Server, staff: dict[str, str]) -> None:
+    room = f"ws/rooms/{unique('room')}/"
+    async with connect(server.ws(room)) as watched:
+        id = await client_id(server, f"/{room}")
+        await watched.send_json({"text": "before"})
+        await watched.recv()
+        async with connect(server.ws(f"ws/admin/tail/{id}/"), staff["tail_connection"]) as tail:
+            assert await tail.recv_json() == {"type": "watching", "connection": id}
+            await asyncio.sleep(0.5)  # the order is on its way
+            said = json.dumps({"user": "ann", "text": "hi", "token": "s3cret", "user_password": "hunter2"})
+            await watched.send(said)
+            await watched.recv()
+            come, go = await frames(tail, 2)
+            assert (come["way"], come["kind"], come["size"]) == ("in", "text", len(said))
+            assert json.loads(come["text"]) == {"user": "ann", "text": "hi", "token": "…", "user_password": "…"}
+            assert (go["way"], json.loads(go["text"])["text"]) == ("out", "hi")
+            await watched.send("x" * 5_000)
+            [long, *_] = await frames(tail, 1)
+            assert (long["size"], len(long["text"])) == (5_000, 2_001)
+            await watched.close()
+            assert await tail.closed() == (4404, "gone")
+    [[who, whom, _]] = [row for row in await asyncio.to_thread(record, server, "Watched") if room in row[1]]
+    assert (who, whom) == ("staff tail_connection", f"127.0.0.1 on /{room}")
+
+
+async def test_a_flood_is_cut_and_counted_and_costs_the_client_nothing(server: Server, staff: dict[str, str]) -> None:
+    async with connect(server.ws("ws/asgi/echo/")) as watched:
+        id = await client_id(server, "/ws/asgi/echo/")
+        async with connect(server.ws(f"ws/admin/tail/{id}/"), staff["tail_connection"]) as tail:
+            await tail.recv_json()
+            await asyncio.sleep(0.5)
+            for number in range(1_000):
+                await watched.send(str(number))
+            for number in range(1_000):
+                assert await watched.recv() == f"Echo: {number}"
+            shown = skipped = 0
+            while shown + skipped < 2_000:
+                message = await tail.recv_json()
+                shown, skipped = shown + len(message["frames"]), skipped + message["skipped"]
+            assert shown + skipped == 2_000
+            assert skipped > 1_000
+
+
+@pytest.mark.parametrize("who", ["anonymous", "ordinary", "nothing", "viewer", "close_connection"])
+async def test_who_may_not_watch_sees_nothing(server: Server, staff: dict[str, str], who: str) -> None:
+    async with connect(server.ws("ws/asgi/echo/")) as watched:
+        id = await client_id(server, "/ws/asgi/echo/")
+        async with connect(server.ws(f"ws/admin/tail/{id}/"), staff.get(who)) as tail:
+            assert await tail.closed() == (4403, "forbidden")
+        await stays(watched)
+
+
+async def test_who_loses_the_permission_loses_the_view(own_server: Server) -> None:
+    cookie = (await asyncio.to_thread(hire, own_server, "tail_connection"))["tail_connection"]
+    async with connect(own_server.ws("ws/asgi/echo/")) as watched:
+        id = await client_id(own_server, "/ws/asgi/echo/")
+        async with connect(own_server.ws(f"ws/admin/tail/{id}/"), cookie) as tail:
+            await tail.recv_json()
+            demote = "from chat.models import User\nUser.objects.filter(is_staff=True).update(is_staff=False)"
+            await asyncio.to_thread(own_server.python, demote)
+            assert await tail.closed() == (4403, "forbidden")
+        await stays(watched)
+
+
+async def test_a_watcher_cannot_be_watched(server: Server, staff: dict[str, str]) -> None:
+    async with connect(server.ws("ws/asgi/echo/")):
+        id = await client_id(server, "/ws/asgi/echo/")
+        async with connect(server.ws(f"ws/admin/tail/{id}/"), staff["tail_connection"]) as tail:
+            await tail.recv_json()
+            mine = await client_id(server, f"/ws/admin/tail/{id}/")
+            async with connect(server.ws(f"ws/admin/tail/{mine}/"), staff["tail_connection"]) as other:
+                assert await other.closed() == (4404, "gone")
