@@ -12,6 +12,8 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Context
+from functools import cached_property
+from time import monotonic
 from typing import Any, Protocol
 
 from .frames import frame
@@ -24,7 +26,8 @@ RECENT_SIZE = 1024 * 1024  # ... and not more than these characters or bytes of 
 PAGE = 200  # events a query of the log
 BEHIND = 1_000  # who is further behind reloads instead of being replayed to
 GAP = 0.02  # seconds that a missing doorbell is waited for before the log is asked
-CHUNK = 512  # subscribers written to before the loop may do something else
+DELIVERING = 0.004  # seconds of delivering before the loop may do something else; looked at every so many subscribers:
+CHUNK = 64
 PAUSE = 0.2, 5.0  # seconds between attempts while the log fails: first and longest
 
 Content = str | bytes
@@ -60,30 +63,19 @@ class Event:
 class Run(list[Event]):
     """Events that are delivered together. Their frames are made and joined once, for all readers in this process."""
 
-    __slots__ = ("_frames", "_size")
-
-    def __init__(self, events: Iterable[Event] = ()) -> None:
-        super().__init__(events)
-        self._frames = b""
-        self._size = -1
-
-    @property
+    @cached_property
     def frames(self) -> bytes:
         """What goes on the wire. Not to be asked before the run is complete."""
-        if not self._frames:
-            self._frames = b"".join(frame(event.content) for event in self)
-        return self._frames
+        return b"".join(frame(event.content) for event in self)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes of content."""
-        if self._size < 0:
-            self._size = sum(event.size for event in self)
-        return self._size
+        return sum(event.size for event in self)
 
 
 class Reader(Protocol):
-    """What the hub asks of a subscriber."""
+    """What the hub asks of a subscriber. One that has `straight`, a shorter way for a Run, is given Runs through it."""
 
     def write(self, events: Sequence[Event]) -> None:
         """Take these events. Never waits, never raises."""
@@ -132,8 +124,13 @@ class Subscription:
     Made by Hub.subscribe; nothing is written to the reader before start().
     """
 
+    __slots__ = (
+        "cursor", "epoch", "feed", "head", "on_reset", "open", "reader", "recovered", "replaying", "write",
+    )  # fmt: skip
+
     def __init__(self, feed: Feed, reader: Reader, on_reset: Callable[[Subscription], None] | None) -> None:
         self.feed, self.reader, self.on_reset = feed, reader, on_reset
+        self.write: Callable[[Any], Any] = getattr(reader, "straight", None) or reader.write
         self.open, self.recovered = True, True
         self.cursor = self.head = 0
         self.epoch = ""
@@ -156,9 +153,13 @@ class Subscription:
         self.cursor = events[-1].offset or 0
         try:
             self.reader.write(events)
-        except Exception:  # one reader's mistake is not the others' loss
-            logger.exception("topic %r: a reader failed and is let go", self.feed.name)
-            self.close()
+        except Exception as error:
+            self.let_go(error)
+
+    def let_go(self, error: Exception) -> None:
+        """One reader's mistake is not the others' loss."""
+        logger.error("topic %r: a reader failed and is let go", self.feed.name, exc_info=error)
+        self.close()
 
     def reset(self, head: int, epoch: str) -> None:
         """Another life of the log, or a hole in it: go on from `head` and tell the client to reload."""
@@ -181,7 +182,7 @@ class Feed:
         self.hub, self.name, self.group = hub, name, group_of(name)
         self.seat = seat
         self.members: set[Subscription] = set()  # attached or replaying
-        self.attached: set[Subscription] = set()
+        self.attached: dict[Subscription, None] = {}  # in the order of their coming, which memory likes
         self.joined_by: str | None = None  # the channel that has joined the group
         self.passed = 0  # events delivered here, to however many
         self.life = 0  # counts the lives of the log that were seen to end
@@ -198,12 +199,12 @@ class Feed:
 
     def leave(self, subscription: Subscription) -> None:
         self.members.discard(subscription)
-        self.attached.discard(subscription)
+        self.attached.pop(subscription, None)
         self._wake.set()
 
     def attach(self, subscription: Subscription) -> bool:
         """True if the subscription now gets what comes; False if it has to be replayed to first."""
-        self.attached.add(subscription)
+        self.attached[subscription] = None
         return True
 
     async def replay(self, subscription: Subscription) -> None:
@@ -259,13 +260,21 @@ class Feed:
         life = self.life
         self.hub.delivered += len(events) * len(self.attached)
         self.passed += len(events)
-        for index, subscription in enumerate(list(self.attached), 1):
-            if subscription.open:
-                subscription.give(events)
-            if index % CHUNK == 0:
+        cursor = events[-1].offset or 0
+        attached, stop = list(self.attached), monotonic() + DELIVERING
+        for start in range(0, len(attached), CHUNK):
+            for subscription in attached[start : start + CHUNK]:
+                if subscription.open:
+                    subscription.cursor = cursor
+                    try:
+                        subscription.write(events)
+                    except Exception as error:
+                        subscription.let_go(error)
+            if monotonic() > stop:
                 await asyncio.sleep(0)
                 if self.life != life:  # the others have been told to reload
                     return
+                stop = monotonic() + DELIVERING
 
     # the group ------------------------------------------------------------------------------------------------
     def seek(self) -> None:
@@ -329,7 +338,7 @@ class DurableFeed(Feed):
     # joining --------------------------------------------------------------------------------------------------
     def attach(self, subscription: Subscription) -> bool:
         if subscription.cursor == self.last:
-            self.attached.add(subscription)
+            self.attached[subscription] = None
             return True
         return False
 

@@ -24,9 +24,12 @@ class Ended(Protocol):
     """A connection that has ended."""
 
     messages_in: int
-    messages_out: int
     bytes_in: int
-    bytes_out: int
+
+    @property
+    def messages_out(self) -> int: ...
+    @property
+    def bytes_out(self) -> int: ...
 
 
 class Counters:

@@ -17,7 +17,7 @@ from .figures import counters
 from .frames import EXTENSION
 
 if TYPE_CHECKING:
-    from .wire import Wire
+    from .wire import Lane, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 class Outlet(Protocol):
     """What a connection writes to."""
+
+    lane: Lane | None = None  # a shorter way, where the server has one
 
     gone: bool  # the client has left, as far as the server tells
 
@@ -61,6 +63,7 @@ class Direct(Outlet):
 
     def __init__(self, wire: Wire, send: Send) -> None:
         self.wire, self._send = wire, send
+        self.lane = wire.lane
         self._write = wire.write
 
     def write(self, run: Run) -> bool:

@@ -69,13 +69,15 @@ class Connection(revocation.Connection, Protocol):
     subprotocol: str | None
     connected_at: datetime
     messages_in: int
-    messages_out: int
     bytes_in: int
-    bytes_out: int
+    actor: Actor | None
+
+    @property
+    def messages_out(self) -> int: ...
+    @property
+    def bytes_out(self) -> int: ...
 
     def write(self, events: Sequence[Event]) -> None: ...
-
-    actor: Actor | None
 
 
 class Actor(Protocol):

@@ -232,6 +232,7 @@ def test_a_topic_is_durable_or_plain_but_not_both() -> None:
 
 def test_a_large_delivery_lets_the_loop_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeds, "CHUNK", 10)
+    monkeypatch.setattr(feeds, "DELIVERING", 0)
 
     async def play() -> None:
         it = Readers()

@@ -83,11 +83,18 @@ async def test_z17_a_reader_that_stops_costs_little_and_is_told_while_the_others
         pause(writer)
         watch = Watch(own_server)
 
-        async def read(socket: Socket) -> int:
-            return sum([len(await socket.recv()) for _ in range(messages)])
+        async def read(socket: Socket, ahead: asyncio.Semaphore) -> int:
+            got = 0
+            for _ in range(messages):
+                got += len(await socket.recv())
+                ahead.release()
+            return got
 
-        reading = [asyncio.create_task(read(socket)) for socket in (sender, other)]
+        keeping_up = {socket: asyncio.Semaphore(8) for socket in (sender, other)}  # messages: less than the limit
+        reading = [asyncio.create_task(read(socket, ahead)) for socket, ahead in keeping_up.items()]
         for _ in range(messages):
+            for ahead in keeping_up.values():
+                await ahead.acquire()
             await sender.send("x" * size)
         assert await asyncio.gather(*reading) == [messages * size] * 2
         grown = watch.grown()
