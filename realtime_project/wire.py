@@ -435,9 +435,12 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
         self.lane.free = False
         self.stopProducing()
         super().connectionLost(reason)
-        self.is_open = self.is_closed = self.handshake_deferred = (
-            None  # they refer to it: it would not be freed at once
-        )
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of all that refers back to this connection: it is freed at once, and need not wait for the collector."""
+        self.is_open = self.is_closed = self.handshake_deferred = None
+        self.lane.end()
         if self.inbox is not None:
             self.inbox.on_room = _nothing
 
@@ -495,6 +498,11 @@ class Lane:
         self.free = False  # open, and all that was written before is in the kernel's hands
         self.otherwise: Callable[[Any], Any] = lambda run: wire.write(run.frames)
         self.messages = self.bytes = 0  # that went this way; bytes of content
+
+    def end(self) -> None:
+        """Nothing leaves any more, and nobody is referred to."""
+        self.free, self.send, self.otherwise = False, None, _nothing
+        del self.wire
 
     def write(self, run: Joined) -> None:
         """Send what is joined already, at once; `otherwise` where the lane is not free."""
@@ -576,7 +584,7 @@ def _held_by(transport: Any) -> int:
     return len(transport.dataBuffer) - int(transport.offset) + int(transport._tempDataLen)
 
 
-def _nothing() -> None:
+def _nothing(run: Any = None) -> None:
     """What there is to do when nobody is there any more."""
 
 
