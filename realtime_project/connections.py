@@ -230,9 +230,9 @@ def door(app: App, endpoint: str) -> App:
             raise
         finally:
             connection.closed = True
-            connection._receiver = None  # which may refer to a consumer that refers to this connection
             if connection.accepted:
                 counters.ended(connection)
+            connection._receiver = connection.actor = None  # which may refer to this connection
             registry.closed(connection)
             private.clients.pop(connection.id, None)
 

@@ -235,7 +235,8 @@ async def test_the_frames_of_a_client_are_shown_in_a_shell(start_server: Any, re
             assert first["text"].endswith("hi\x1b[2J")
         finally:
             tail.send_signal(signal.SIGINT)
-            _, errors = await tail.communicate()
+            async with asyncio.timeout(20):
+                _, errors = await tail.communicate()
         assert (tail.returncode, errors) == (0, b"")
 
 

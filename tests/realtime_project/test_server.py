@@ -175,7 +175,7 @@ async def test_what_has_gone_is_freed_without_the_collector(start_server: Callab
             return {name: counted.get(name, 0) for name in classes}
 
         before = await alive()
-        for path in ("ws/asgi/echo/", "ws/one/", "ws/log/?since=0", "ws/plain/"):
+        for path in ("ws/asgi/echo/", "ws/one/", "ws/log/?since=0", "ws/plain/", "ws/echo/", "ws/names/"):
             async with connect(server.ws(path)) as socket, connect(server.ws(path)) as dropped:
                 await socket.send("x")
                 assert (await alive())["Wire"] >= before["Wire"] + 2

@@ -61,3 +61,4 @@ function watch() {
 }
 
 button.addEventListener("click", () => (socket ? socket.close(1000) : watch()));
+button.disabled = false; // from now on somebody listens

@@ -6,6 +6,7 @@ browser have the panel.
 
 import asyncio
 import json
+import signal
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -205,9 +206,17 @@ class Command(BaseCommand):
     def tail(self, connection: str) -> None:
         if in_memory():
             raise LookupError("frames reach a shell through the channel layer: set REDIS_URL, as the servers have it")
-        with suppress(KeyboardInterrupt):
-            asyncio.run(follow(connection, self._frames))
+        with suppress(KeyboardInterrupt, asyncio.CancelledError):
+            asyncio.run(self._until_stopped(connection))
             self.stderr.write("The connection has ended.")
+
+    async def _until_stopped(self, connection: str) -> None:
+        """Also where whoever started this process had it ignore Ctrl-C, as a shell does in the background."""
+        task = asyncio.current_task()
+        assert task
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await follow(connection, self._frames)
 
     def _frames(self, frames: list[Row], skipped: int) -> None:
         """A line a frame, as it comes."""
