@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 BEAT = 1.0  # seconds between two batches
 COUNTERS = 5  # beats between two writes of the counters
+FEW = 200  # connections looked at before the loop may turn
 STATE = 1000  # characters of an actor's state
 COUNTED = ["messages_in", "messages_out", "bytes_in", "bytes_out"]
 CHANGING = [*COUNTED, "state", "session", "last_message_at"]
@@ -216,14 +217,22 @@ class Registry:
             await asyncio.sleep(BEAT)
 
     async def _write(self, counters: bool) -> None:
-        """Write what changed since the last batch."""
+        """Write what changed since the last batch. The loop turns in between, so that thousands hold nobody up."""
         written = self._written
-        now = {id: _written_of(connection) for id, connection in self.connections.items()}
-        fresh = [id for id in now if id not in written]
-        counted = [id for id in now if counters and id in written and _has_moved(written[id], now[id])]
+        now: dict[str, Written] = {}
+        rows: list[ConnectionRow] = []
+        users: set[Any] = set()
+        for number, (id, client) in enumerate(list(self.connections.items()), 1):
+            if number % FEW == 0:
+                await asyncio.sleep(0)
+            now[id] = _written_of(client)
+            if id not in written:
+                users.add(now[id].user)
+            elif not counters or not _has_moved(written[id], now[id]):
+                continue
+            rows.append(self._connection_row(client))
         gone = [id for id in written if id not in now]
-        users = {now[id].user for id in fresh} | {written[id].user for id in gone}
-        rows = [self._connection_row(self.connections[id]) for id in fresh + counted]
+        users |= {written[id].user for id in gone}
         assert self._row
         report = self._report()
         vars(self._row).update(report)  # should it have to be entered again
@@ -233,7 +242,7 @@ class Registry:
             gone = []
         for id in gone:
             del written[id]
-        written.update((id, now[id]) for id in fresh + counted)
+        written.update((row.id, now[row.id]) for row in rows)
         self._tell(moves)
 
     def _tell(self, moves: Moves) -> None:
