@@ -125,7 +125,7 @@ class ActorConsumer(Consumer):
             greeting = {"type": "session", "token": opened.token, "resumed": opened.is_resumed}
             connection.send_text(msgspec.json.encode(greeting).decode())
         machine = Machine(self.setup.rules, state, timers)
-        self.actor = actor = Actor(machine, own, connection, kept, self.setup.on_error)
+        self.actor = actor = Actor(machine, own, connection, kept, self.setup.on_error, self._farewell)
         connection.actor = actor
         connection.on_private(self._told)
         is_resumed = bool(opened and opened.is_resumed)
@@ -157,7 +157,7 @@ class ActorConsumer(Consumer):
 
     async def disconnect(self, code: int) -> None:
         if self.actor:
-            await self.actor.leave(ClientDisconnected(**self._client(), time=timezone.now(), code=code))
+            await self.actor.leave(self._farewell(code))
 
     # ----------------------------------------------------------------------------------------------------------
     def _told(self, content: Content) -> None:
@@ -167,6 +167,9 @@ class ActorConsumer(Consumer):
             self.actor.tell_soon(content if isinstance(content, bytes) else self.setup.decoder(content))
         except Invalid as error:
             logger.warning("%s: what was published to it is no message: %s", self.actor, error)
+
+    def _farewell(self, code: int) -> ClientDisconnected:
+        return ClientDisconnected(**self._client(), time=timezone.now(), code=code)
 
     def _client(self) -> dict[str, Any]:
         connection = self.connection
