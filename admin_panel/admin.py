@@ -4,6 +4,7 @@ at; what can be done starts at a button and leads to the order's own page.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -34,6 +35,9 @@ from .snapshot import SILENT
 from .views import order
 
 DANGER = ActionVariant.DANGER
+OWN = re.compile(r"Topic\('(conn\.(?:in|out)):[0-9a-f]{32}:[0-9a-f]{32}'\)")  # its client's
+ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24}\b")
+GLANCE = 140  # characters of a state in a list
 
 
 def ago(moment: datetime | None) -> str:
@@ -157,7 +161,12 @@ class ConnectionAdmin(Watched):
     list_select_related = ["user", "server"]
     ordering = ["-connected_at"]
     actions = ["close_selected"]
-    actions_detail = ["close", "stop", "message", "close_user", "ban_user", "ban_address"]
+    actions_detail: ClassVar[list[Any]] = [
+        "close",
+        "stop",
+        "message",
+        {"title": "More", "icon": "more_vert", "items": ["close_user", "ban_user", "ban_address"]},
+    ]
     search_help_text = "Name, address, path, or the beginning of an id"
     change_form_outer_after_template = "admin_panel/tail.html"
 
@@ -347,12 +356,24 @@ class ClientAdmin(ConnectionAdmin):
 
 @admin.register(Actor)
 class ActorAdmin(ConnectionAdmin):
-    list_display = ["short", "endpoint", "state", "session", "person", "address", "age", "told", "received"]
+    list_display = ["short", "endpoint", "glance", "kept", "person", "address", "age", "told", "received"]
     list_filter = ["endpoint", "server", Stored]
     search_help_text = "Name, address, path, state, session, or the beginning of an id"
     actions = ["stop_selected", "close_selected"]
     fieldsets = ClientAdmin.fieldsets
     readonly_fields = ClientAdmin.readonly_fields
+
+    @display(description="state", ordering="state", empty_value="–")
+    def glance(self, row: Connection) -> Any:
+        """As much of it as a list has room for: identifiers are cut, and so is the rest. The client's page has all."""
+        if row.state is None:
+            return None
+        words = ID.sub(r"\1…", OWN.sub(r"Topic(\1)", row.state))
+        return words if len(words) <= GLANCE else f"{words[: GLANCE - 1]}…"
+
+    @display(description="session", ordering="session", empty_value="–")
+    def kept(self, row: Connection) -> str | None:
+        return row.session and f"{row.session[:8]}…"
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         return [*super().get_search_fields(request), "state"]

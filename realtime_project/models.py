@@ -71,6 +71,7 @@ class Connection(models.Model):
     rate_out = models.FloatField(default=0, db_default=0)
 
     class Meta:
+        verbose_name = "client"
         default_permissions = ["view"]
         permissions = [
             ("close_connection", "Can close connections"),
@@ -93,6 +94,7 @@ class TopicHead(models.Model):
     offset = models.PositiveBigIntegerField(default=0)
 
     class Meta:
+        verbose_name = "topic"
         default_permissions = ["view"]
         permissions = [("publish_topichead", "Can publish to a topic")]
 

@@ -17,6 +17,15 @@ class Migration(migrations.Migration):
                     ("message_connection", "Can send a message to one connection"),
                     ("tail_connection", "Can watch the frames of a connection"),
                 ],
+                "verbose_name": "client",
+            },
+        ),
+        migrations.AlterModelOptions(
+            name="topichead",
+            options={
+                "default_permissions": ["view"],
+                "permissions": [("publish_topichead", "Can publish to a topic")],
+                "verbose_name": "topic",
             },
         ),
         migrations.AddField(
