@@ -30,6 +30,7 @@ from realtime_project.publishing import Named
 
 from .redaction import STAND_IN, Secrets
 from .stored import Own
+from .testing import Someone
 
 TEXT = 2_000  # characters or bytes of one text
 BEGINNING = 200  # ... of which so many are kept of a longer one
@@ -208,39 +209,6 @@ def _arguments(value: Any) -> tuple[Any, ...]:
 
 
 # building again -------------------------------------------------------------------------------------------------
-class Someone:
-    """Who was connected, as far as a recording knows."""
-
-    is_active = True
-
-    def __init__(self, pk: Any, name: str) -> None:
-        self.pk = self.id = pk
-        self.username = self.name = name
-
-    @property
-    def is_authenticated(self) -> bool:
-        return self.pk is not None
-
-    @property
-    def is_anonymous(self) -> bool:
-        return self.pk is None
-
-    def get_username(self) -> str:
-        return self.username
-
-    def __str__(self) -> str:
-        return self.username
-
-    def __repr__(self) -> str:
-        return f"Someone({self.pk!r}, {self.username!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Someone) and other.pk == self.pk
-
-    def __hash__(self) -> int:
-        return hash(self.pk)
-
-
 def build(plain: Plain, own: Own) -> Any:
     """The value that was written. Raises NotReplayable."""
     if isinstance(plain, list):

@@ -123,7 +123,7 @@ class Tape:
             number=step.number,
             at=datetime.fromtimestamp(step.at, UTC),
             kind=step.kind,
-            message=secrets.text(message_name(step.message) if step.kind != recordings.BEGIN else "begin")[:NAME],
+            message=secrets.text(step.message if step.kind == recordings.BEGIN else message_name(step.message))[:NAME],
             before=secrets.text(name_of(kind_of(step.before)))[:NAME],
             after=secrets.text(name_of(kind_of(step.after)))[:NAME],
             rule=_rule(step.rule)[:255],

@@ -19,8 +19,8 @@ from django.utils import timezone
 from .models import Recording, Step
 
 # Kinds of steps: the actor began · a rule handled a message · no rule did · a handler failed, and the state was kept ·
-# a subscription's operation was given what came.
-BEGIN, RULE, DROPPED, FAILED, HEARD = KINDS = "begin", "rule", "dropped", "failed", "heard"
+# what it decided could not be saved or carried out, likewise · a subscription's operation was given what came.
+BEGIN, RULE, DROPPED, FAILED, UNDONE, HEARD = KINDS = "begin", "rule", "dropped", "failed", "undone", "heard"
 
 PARTS = 500  # rows an insert
 

@@ -112,6 +112,7 @@ class Actor:
         self._ringing: set[str] = set()  # timers whose Due waits in the mailbox
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_left = False  # its last message has come
+        self._carrying_out = False  # decided, and about to be saved
         self._is_stale = False  # a timer has run out since the last save
         self._loop = asyncio.get_running_loop()
         if connection:
@@ -302,7 +303,9 @@ class Actor:
     def _note_failure(self, rule: Rule | None, message: Any, error: Exception) -> None:
         if self.tape:
             told = message.content if isinstance(message, Heard) else message
-            self.tape.note(recordings.FAILED, told, self.state, self.state, [], rule, 0.0, repr(error))
+            kind = recordings.FAILED if not self._carrying_out else recordings.UNDONE
+            self.tape.note(kind, told, self.state, self.state, [], rule, 0.0, repr(error))
+        self._carrying_out = False
 
     async def _enter(self) -> None:
         await self._come_true(self.machine.begin(self._loop.time()), "begun", recordings.BEGIN)
@@ -336,6 +339,7 @@ class Actor:
     ) -> None:
         """Save an outcome, accept it, perform it."""
         machine, effects, before = self.machine, outcome.effects, self.machine.state
+        self._carrying_out = True
         saved: list[Effect | Publish] = []
         for effect in effects:
             if type(effect) not in performers:
@@ -345,6 +349,7 @@ class Actor:
         if saved or (self.kept and (self._is_left or self._is_news(outcome))):
             await self._save(outcome, saved)
         again = machine.accept(outcome, message)
+        self._carrying_out = False
         if self.tape:
             self.tape.note(kind, message, before, outcome.state, outcome.wanted, rule, took)
         if again:
