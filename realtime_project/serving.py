@@ -20,7 +20,7 @@ from .topics import hub
 
 logger = logging.getLogger(__name__)
 
-GOODBYE = 2.0  # seconds for what apps still have to write
+GOODBYE = 5.0  # seconds for what apps do beside to come to its end
 
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 

@@ -107,7 +107,8 @@ class Command(BaseCommand):
                     self.stdout.write(f"  and {more} more")
         total = sum(found.values())
         self.stdout.write(
-            f"{total:,} recording{'' if total == 1 else 's'}: {found[SAME]:,} the same, {found[OTHERWISE]:,} otherwise, "
+            f"{total:,} recording{'' if total == 1 else 's'}: {found[SAME]:,} the same, "
+            f"{found[OTHERWISE]:,} otherwise, "
             f"{found[UNKNOWN]:,} that cannot be told in every step, {found['gone']:,} of endpoints that are gone."
         )
         if found[OTHERWISE]:
