@@ -69,10 +69,11 @@ async def _measure(turns: int, seconds: float) -> Figures:
         playing = []
         for place in range(ACTORS):
             name = f"{number}-{is_recorded}-{place}"
-            own = Own(Topic(f"recording.in:{name}"), Topic(f"recording.out:{name}"))
+            out = Topic(f"recording.out:{name}")
+            own = Own(Topic(f"recording.in:{name}"), out)
             about = About(name, Client.endpoint, None, "here", None, timezone.now())
             tape = Tape(recorder, about, own) if is_recorded else None
-            machine = Machine(rules, Counting(own.topic_out))
+            machine = Machine(rules, Counting(out))
             actor = Actor(machine, own, Client(name), tape=tape)
             await actor.begin()
             playing.append(actor)
