@@ -201,6 +201,9 @@ def not_now(message: str, state: Resting) -> Any:
     return [Postpone()], state
 
 
+rules.ignore(bytes, Resting)
+
+
 @rules.on("later", Counter)
 def later(message: str, state: Counter) -> Any:
     return [Schedule("later", after=0.2), Schedule("often", every=0.05), EventTimeout(30)], state
