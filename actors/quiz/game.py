@@ -1,8 +1,8 @@
 """The game: what may happen in it, and what each player is shown of it.
 
-Pure: a move is a function that is given a game and the time (seconds since 1970) and gives the next game, or the same one
-where nothing has changed. A move that is not allowed raises Refusal. The right answer is shown to nobody before the
-question is over.
+Pure: a move is a function that is given a game and the time (seconds since 1970) and gives the next game, or the same
+one where nothing has changed. A move that is not allowed raises Refusal. The right answer is shown to nobody before
+the question is over.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The players' actors: the same phases as the game's, and what each of them lets its player do.
 
-Nobody leads. Every actor that is in a game has a timer for the end of the phase; the first whose timer runs out moves the
-game on, and the others find it moved. So a game goes on while any of them lives, their clients being here or not, and
-after a restart. The timer has a name, because answering leaves a state and does not end the round.
+Nobody leads. Every actor that is in a game has a timer for the end of the phase; the first whose timer runs out moves
+the game on, and the others find it moved. So a game goes on while any of them lives, their clients being here or not,
+and after a restart. The timer has a name, because answering leaves a state and does not end the round.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..messages import CallFailed, ClientConnected, Message, Timeout, encode
 from ..rules import Rules
 from ..states import State
 from . import table
-from .game import Code, Format, Game, view
+from .game import Code, Format, view
 from .table import Change, Entered, Refused
 
 OVER = "over"  # the timer: the phase has ended
@@ -29,7 +29,7 @@ RETRY = 1.0  # seconds, where the database was away
 quiz = Rules()
 
 
-# what clients send --------------------------------------------------------------------------------------------------
+# what clients send -----------------------------------------------------------------------------------------------
 class Open(Message, frozen=True):
     """Open a game, as its host."""
 
@@ -65,7 +65,7 @@ class Ping(Message, frozen=True):
 MESSAGES = [Open, Join, Begin, Answer, Again, Leave, Ping]
 
 
-# what they are told, beside the game's view ---------------------------------------------------------------------------
+# what they are told, beside the game's view ----------------------------------------------------------------------
 class Welcome(Message, frozen=True, tag="welcome"):
     """You are in no game. `note`: why not any more."""
 
@@ -81,7 +81,7 @@ class Error(Message, frozen=True, tag="error"):
     detail: str
 
 
-# states -------------------------------------------------------------------------------------------------------------
+# states ----------------------------------------------------------------------------------------------------------
 class Visitor(msgspec.Struct, frozen=True):
     """Who the client is, in all games."""
 
@@ -158,10 +158,15 @@ class Podium(Seated, frozen=True):
 
 
 InGame = Lobby | Answering | Sending | Answered | Revealed | Podium
-PHASES: dict[str, type[Seated]] = {"lobby": Lobby, "question": Answering, "reveal": Revealed, "podium": Podium}
+PHASES: dict[str, type[Lobby | Answering | Revealed | Podium]] = {
+    "lobby": Lobby,
+    "question": Answering,
+    "reveal": Revealed,
+    "podium": Podium,
+}
 
 
-# coming in ------------------------------------------------------------------------------------------------------------
+# coming in -------------------------------------------------------------------------------------------------------
 @quiz.on(ClientConnected, Arriving)
 def arrive(message: ClientConnected, state: Arriving) -> Any:
     visitor = Visitor(message.connection, message.client_ip, state.format, message.topic_out)
@@ -219,7 +224,7 @@ def find_it_closed(message: CallFailed, state: Entering) -> Any:
     return [tell(state.visitor, AWAY)], Visiting(state.visitor)
 
 
-# playing ----------------------------------------------------------------------------------------------------------------
+# playing ---------------------------------------------------------------------------------------------------------
 @quiz.on(Begin, Lobby)
 def begin(message: Begin, state: Lobby) -> Any:
     return [Call(table.begin, state.seat.code, state.visitor.key)], state
@@ -254,7 +259,7 @@ def leave(message: Leave, state: Seated) -> Any:
     return [Write(table.leave, state.seat.code, state.visitor.key), *stand_up(state.seat)], Visiting(state.visitor)
 
 
-# the game goes on -----------------------------------------------------------------------------------------------------
+# the game goes on ------------------------------------------------------------------------------------------------
 @quiz.on(Timeout(OVER), InGame | Returning)
 def move_on(message: Timeout, state: Seated) -> Any:
     moving = Call(table.move_on, state.seat.code, state.visitor.key, state.step)
@@ -308,7 +313,7 @@ def try_again(message: CallFailed, state: Lobby | Podium) -> Any:
     return [tell(state.visitor, AWAY)], state
 
 
-# what makes no sense --------------------------------------------------------------------------------------------------
+# what makes no sense ---------------------------------------------------------------------------------------------
 @quiz.on(Message, Visiting | InGame)
 def not_now(message: Message, state: Any) -> Any:
     where = "in no game" if isinstance(state, Visiting) else "in a game"
@@ -321,14 +326,16 @@ def not_understood(message: str | bytes, state: Any) -> Any:
     return [tell(state.visitor, Error("invalid_message", f"Send JSON with a type, one of {names}."))], state
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------------------------------------------
 TOO_LATE = Error("too_late", "Too late: this question is over.")
 TWICE = Error("answered", "You have answered already. The first answer counts.")
 AWAY = Error("unavailable", "That could not be kept just now. Try again in a moment.")
 
 
-def follow(seat: Seat, change: Change, step: int | None = None, choice: int | None = None) -> Any:
-    """Be where the game is. step: the phase that the actor was in, None if it comes in; choice: sent and not yet kept."""
+def follow(
+    seat: Seat, change: Change, step: int | None = None, choice: int | None = None
+) -> tuple[list[Any], InGame | Visiting]:
+    """Be where the game is. step: the phase that the actor was in, None if it comes in; choice: sent, not yet kept."""
     game, me = change.game, seat.visitor
     if game.phase == "over" or all(player.key != me.key for player in game.players):
         return stand_up(seat, f"Game {game.code} is over."), Visiting(me)

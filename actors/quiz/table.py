@@ -1,4 +1,4 @@
-"""Where games lie: one entry a game in a store, changed by one player after the other, and each change told on its topic.
+"""Where games lie: one entry a game in a store, changed by one player after the other, each change told on its topic.
 
 The rule: a change and the event that tells of it are one transaction, so that a game's version is its topic's offset.
 Whoever has read a game subscribes from its version on and misses nothing.
@@ -10,6 +10,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -69,7 +70,7 @@ def change_of(content: str) -> Change:
     return Change(msgspec.json.decode(content, type=Game), time.time())
 
 
-# what actors call: the answer comes back to them as a message ---------------------------------------------------------
+# what actors call: the answer comes back to them as a message ----------------------------------------------------
 async def open_game(key: str, name: str, address: str, format: Format) -> Entered | Refused:
     return await _told("", Entered, lambda: _open(key, name, address, format))
 
@@ -121,13 +122,11 @@ async def _told(code: str, kind: type[Answer], deed: Callable[[], Game]) -> Answ
     return kind(game, time.time())
 
 
-# in the database --------------------------------------------------------------------------------------------------
+# in the database -------------------------------------------------------------------------------------------------
 def leave(code: str, key: str) -> None:
     """For Write: the seat is given up in the transaction that saves the actor's state."""
-    try:
+    with suppress(Refusal):  # it is over, or was left before
         change(code, lambda game, now: play.left(game, key, now))
-    except Refusal:
-        pass  # it is over, or was left before
 
 
 def read(code: str, key: str) -> Game:

@@ -233,6 +233,27 @@ def subscribe_louder(message: str, state: Counter) -> Any:
     return [Subscribe(news, louder), say(state, "subscribed")], state
 
 
+class Headline(msgspec.Struct, frozen=True):
+    text: str
+
+
+def headline(content: str) -> Headline:
+    if content == "fail":
+        raise RuntimeError("what cannot be understood")
+    return Headline(content)
+
+
+@rules.on("listen", Counter)
+def listen(message: str, state: Counter) -> Any:
+    return [Subscribe(news, as_message=headline), say(state, "subscribed")], state
+
+
+@rules.on(Headline, Counter)
+def count_headline(message: Headline, state: Counter) -> Any:
+    count = state.count + 1
+    return [say(state, f"{count}: {message.text}")], Counter(state.topic_out, count)
+
+
 @rules.on("unsubscribe", Counter)
 def unsubscribe(message: str, state: Counter) -> Any:
     return [Unsubscribe(news), say(state, "unsubscribed")], state
