@@ -495,7 +495,12 @@ class AgainstADict(RuleBasedStateMachine):
     @rule(key=keys, value=VALUES)
     def change(self, key: str, value: Any) -> None:
         given: list[Any] = []
-        assert exact(self.store.change_sync(key, lambda found: (given.append(found), value)[1])) == exact(value)
+
+        def changed(found: Any) -> Any:
+            given.append(found)
+            return value
+
+        assert exact(self.store.change_sync(key, changed)) == exact(value)
         assert exact(given) == exact([self.model.get(key)])
         self.model[key] = value
 
