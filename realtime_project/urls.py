@@ -8,6 +8,7 @@ from .routing import pages
 
 urlpatterns = [
     path("admin/", include("admin_panel.urls")),
+    path("admin/", include("actors.urls")),
     path("admin/", admin.site.urls),
     path("healthz", views.healthz),
     path("readyz", views.readyz),
