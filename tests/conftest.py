@@ -3,6 +3,7 @@
 A test that used a server fails when that server logged a traceback meanwhile, whatever else the test looked at.
 """
 
+import fcntl
 import itertools
 import os
 import shutil
@@ -15,8 +16,10 @@ import pytest
 pytest.register_assert_rewrite("tests.helpers")
 
 from benchmarks.cluster import make_template as make_cluster_template  # noqa: E402
-from benchmarks.services import Postgres, Redis  # noqa: E402
-from tests.helpers import TRACEBACK, Server, make_template  # noqa: E402
+from benchmarks.services import Postgres, Redis, copy_data  # noqa: E402
+from tests.helpers import TEMPLATE, TRACEBACK, Server, make_template, running  # noqa: E402
+
+Once = Callable[[str, Callable[[Path], object]], Path]
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -45,9 +48,28 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """`once("name", make)`: the folder that `make` filled. Of several workers the first makes it, the others wait."""
+    mine = tmp_path_factory.getbasetemp()
+    everybodys = mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        made, making = everybodys / name, everybodys / f"{name}.making"
+        with (everybodys / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                making.mkdir()
+                make(making)
+                making.rename(made)
+        return made
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def template(once: Once) -> Path:
     """The database that every server starts from a copy of."""
-    return make_template(tmp_path_factory.mktemp("template"))
+    return once("template", make_template) / TEMPLATE
 
 
 @pytest.fixture(scope="session")
@@ -59,11 +81,22 @@ def servers() -> list[Server]:
 @pytest.fixture(scope="session")
 def server(template: Path, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server that most tests share: do not stop it, and use names of your own."""
-    shared = Server(tmp_path_factory.mktemp("server"), template)
-    servers.append(shared)
-    shared.start()
-    yield shared
-    shared.stop()
+    with running(Server(tmp_path_factory.mktemp("server"), template), servers) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def beside(server: Server, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Another server on the same database, and nothing but the database between them."""
+    with running(Server(tmp_path_factory.mktemp("beside"), database=server.database), servers) as other:
+        yield other
+
+
+@pytest.fixture(scope="session")
+def unlimited(template: Path, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server for those who post much: nobody is too fast for it."""
+    with running(Server(tmp_path_factory.mktemp("unlimited"), template, WEBSOCKET_RATE=0), servers) as shared:
+        yield shared
 
 
 @pytest.fixture
@@ -83,8 +116,7 @@ def start_server(template: Path, servers: list[Server], tmp_path: Path) -> Itera
 
     yield start
     for started in mine:
-        if started.process:
-            started.stop()
+        started.remove()
 
 
 @pytest.fixture
@@ -109,11 +141,25 @@ def no_traceback_in_a_log(request: pytest.FixtureRequest, servers: list[Server])
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL of the tests' own, with a template to copy databases from."""
-    running = Postgres()
+def postgres_data(once: Once) -> Path:
+    """What every PostgreSQL of the tests starts from a copy of: it has a template to copy databases from."""
+
+    def make(folder: Path) -> None:
+        first = Postgres()
+        first.start()
+        make_cluster_template(first)
+        first.stop()
+        copy_data(first.data, folder / "data")
+        first.remove()
+
+    return once("postgres", make) / "data"
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_data: Path) -> Iterator[Postgres]:
+    """A PostgreSQL of the tests' own."""
+    running = Postgres(postgres_data)
     running.start()
-    make_cluster_template(running)
     yield running
     running.remove()
 
