@@ -14,7 +14,7 @@ def person(server: Server, staff: bool) -> tuple[str, str]:
     """(username, Cookie header) of somebody with a password."""
     name = unique("person")
     server.python(MAKE.format(name=name, password=PASSWORD, staff=staff))
-    with browser(server.url) as staff:
-        staff.get("/accounts/login/").raise_for_status()
-        submit(staff, "/accounts/login/", username=name, password=PASSWORD)
-        return name, "; ".join(f"{key}={value}" for key, value in staff.cookies.items())
+    with browser(server.url) as asking:
+        asking.get("/accounts/login/").raise_for_status()
+        submit(asking, "/accounts/login/", username=name, password=PASSWORD)
+        return name, "; ".join(f"{key}={value}" for key, value in asking.cookies.items())
