@@ -16,7 +16,8 @@ from realtime_project.private import SERVER
 from realtime_project.topics import Topic
 
 from . import runtime, sessions
-from .consumers import ActorConsumer, Setup
+from .consumers import Setup
+from .endpoints import setups
 from .machine import Machine
 from .runtime import Actor, Kept
 from .stored import Own, Unreadable
@@ -28,23 +29,9 @@ MOST = 100  # sessions at a look
 LONGEST = 30.0  # seconds for an actor's messages and calls
 
 
-def setups() -> dict[str, Setup]:
-    """The endpoints whose actors are stored: path → what they have in common."""
-    from realtime_project.routing import applications  # which needs every app's routing
-
-    found = {}
-    for path, app in applications.items():
-        consumer = getattr(app, "consumer_class", None)
-        if isinstance(consumer, type) and issubclass(consumer, ActorConsumer):
-            setup: Setup = app.consumer_initkwargs["setup"]
-            if setup.codec:
-                found[path] = setup
-    return found
-
-
 async def keep() -> None:
     """As long as this process serves."""
-    known = setups()
+    known = {path: setup for path, setup in setups().items() if setup.codec}
     while known:
         await asyncio.sleep(LOOK)
         try:
