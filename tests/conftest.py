@@ -6,12 +6,12 @@ A test that used a server fails when that server logged a traceback meanwhile, w
 import fcntl
 import itertools
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 pytest.register_assert_rewrite("tests.helpers")
 
@@ -21,15 +21,41 @@ from tests.helpers import TEMPLATE, TRACEBACK, Server, make_template, running  #
 
 Once = Callable[[str, Callable[[Path], object]], Path]
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+# The order, and who runs what ------------------------------------------------------------------------------------
+
+# What takes longest begins first, so that nobody is alone with it in the end. One worker has all of a folder whose
+# files share servers, and the browser: two at a time would be in each other's way.
+FOLDERS = ("browser", "wire")
+LONG = (
+    "browser", "wire", "chat/test_presence.py", "realtime_project/test_presence.py", "realtime_project/test_server.py",
+    "faults/test_faults.py", "actors/test_sessions.py", "realtime_project/test_two_servers.py",
+    "admin_panel/test_orders.py", "admin_panel/test_snapshot.py", "realtime_project/test_control.py",
+    "realtime_project/test_hub_schedules.py", "admin_panel/test_dashboard_socket.py", "chat/test_nothing_lost.py",
+    "actors/test_clients.py",
+)  # fmt: skip
+
+
+def unit_of(nodeid: str) -> str:
+    """What one worker runs: a file, or all of a folder."""
+    file = nodeid.partition("::")[0].removeprefix("tests/")
+    folder = file.partition("/")[0]
+    return folder if folder in FOLDERS else file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests last: Playwright leaves an event loop running in the main thread, and async tests need it free."""
-    for item in items:
-        if "browser" in Path(item.fspath).relative_to(Path(__file__).parent).parts:
-            item.add_marker("browser")
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    places = {unit: place for place, unit in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(unit_of(item.nodeid), len(LONG)))
+
+
+class ByUnit(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return unit_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByUnit | None:
+    return ByUnit(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 # The database of tests in process -------------------------------------------------------------------------------
@@ -171,17 +197,3 @@ def redis() -> Iterator[Redis]:
     running.start()
     yield running
     running.kill()
-
-
-# The browser ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """The system's Chromium, silent but for what the tests do."""
-    assert CHROMIUM, "no chromium, chromium-browser or google-chrome found: `make test` installs it"
-    quiet = ("gpu", "background-networking", "component-update", "sync")
-    flags = [*(f"--disable-{what}" for what in quiet), "--no-first-run"]
-    if os.geteuid() == 0:
-        flags.append("--no-sandbox")  # Chromium refuses to sandbox for root
-    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": flags}
