@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(unit_of(item.nodeid), len(LONG)))
 
 
-class ByUnit(LoadFileScheduling):
+class ByUnit(LoadFileScheduling):  # type: ignore[misc]  # it has no types
     def _split_scope(self, nodeid: str) -> str:
         return unit_of(nodeid)
 
