@@ -10,12 +10,13 @@ import logging
 import uuid
 
 from django.db import transaction
+from django.utils import timezone
 
 from realtime_project import database
 from realtime_project.private import SERVER
 from realtime_project.topics import Topic
 
-from . import runtime, sessions
+from . import recordings, runtime, sessions
 from .consumers import Setup
 from .endpoints import setups
 from .machine import Machine
@@ -65,7 +66,11 @@ async def _play(setup: Setup | None, opened: sessions.Opened) -> None:
         await database.run(sessions.put_aside, session)
         return
     kept = Kept(session, setup.codec, nobody)
-    actor = Actor(Machine(setup.rules, state, timers), nobody, None, kept, setup.on_error)
+    about = recordings.About(session.owner, session.endpoint, session.id, SERVER, session.user, timezone.now())
+    tape = setup.tape(about, nobody)
+    if tape:
+        tape.note(recordings.BEGIN, "resumed", state, state, [])
+    actor = Actor(Machine(setup.rules, state, timers), nobody, None, kept, setup.on_error, tape)
     try:
         async with asyncio.timeout(LONGEST):
             await actor.rest()

@@ -17,7 +17,7 @@ urlpatterns: list[URLPattern] = [
     Demo(
         path(
             "ws/names/",
-            ActorConsumer.as_asgi(initial_state=examples.Unnamed(), rules=examples.names, persist=True),
+            ActorConsumer.as_asgi(initial_state=examples.Unnamed(), rules=examples.names, persist=True, record=True),
         ),
         "A chatroom for those who have said who they are: your first message is your name. Its actors are kept: offer "
         "“session.” with the token that you are told, beside “session”, and you are who you were.",

@@ -15,10 +15,12 @@ from .bans import bans
 from .control import Orders
 from .figures import counters
 from .metrics import Meter, feel_lag
-from .registry import registry
+from .registry import Endpoint, registry
 from .topics import hub
 
 logger = logging.getLogger(__name__)
+
+GOODBYE = 5.0  # seconds for what apps do beside to come to its end
 
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -33,7 +35,7 @@ class Serving:
         self.draining = False
 
     def begin(
-        self, address: Sequence[Any] | None, endpoints: list[dict[str, str]], drain: Callable[[], None] | None = None
+        self, address: Sequence[Any] | None, endpoints: list[Endpoint], drain: Callable[[], None] | None = None
     ) -> bool:
         """Begin; False where that was done before, for this event loop. `drain` is called when it is ordered."""
         meter = Meter()
@@ -54,6 +56,8 @@ class Serving:
             self.orders.end()
         for task in self._tasks:
             task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GOODBYE)
         await registry.leave()
 
 
@@ -63,7 +67,7 @@ serving = Serving()
 class Served:
     """ASGI middleware, outermost: under a server that is not ours the first request of any kind begins."""
 
-    def __init__(self, app: App, endpoints: list[dict[str, str]]) -> None:
+    def __init__(self, app: App, endpoints: list[Endpoint]) -> None:
         self.app, self.endpoints = app, endpoints
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -201,6 +201,9 @@ def not_now(message: str, state: Resting) -> Any:
     return [Postpone()], state
 
 
+rules.ignore(bytes, Resting)
+
+
 @rules.on("later", Counter)
 def later(message: str, state: Counter) -> Any:
     return [Schedule("later", after=0.2), Schedule("often", every=0.05), EventTimeout(30)], state
@@ -347,7 +350,7 @@ async def running(scope: Any, receive: Any, send: Any) -> None:
             elif word == "state":
                 answer = actor and repr(actor.state)
             else:
-                answer = runtime.close(id)
+                answer = runtime.end(id)
             await send({"type": "websocket.send", "text": json.dumps(answer)})
 
 

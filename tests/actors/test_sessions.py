@@ -130,6 +130,37 @@ async def test_done_ends_the_session_for_good(own: Server) -> None:
         assert again["token"] != greeting["token"]
 
 
+STOP = """
+from realtime_project import control, registry
+found = registry.actors().filter(client_port={port})
+print(json.dumps([row.pk for row in found if control.stop(row.pk)]))
+"""
+AGAIN = "from realtime_project import control\nprint(json.dumps(control.stop({id!r})))"
+
+
+async def stop(server: Server, socket: Socket) -> str:
+    """Stops a client's actor from another process, as soon as it is known there; the connection's id."""
+    async with asyncio.timeout(8):
+        while True:
+            if found := await asyncio.to_thread(server.python, STOP.format(port=socket.local_address[1])):
+                return str(found[0])
+
+
+async def test_z72_a_stored_actor_is_stopped_for_good_and_takes_leave_once(own: Server) -> None:
+    async with session(own) as (socket, greeting):
+        await socket.recv()
+        await count(socket, 2)
+        await socket.send_json({"type": "Alarm", "seconds": 3, "word": "never"})
+        assert await socket.recv() == "set"
+        id = await stop(own, socket)
+        assert await socket.closed() == (1000, "")
+    await settled(own, lambda found: found == [])
+    assert await logged(own) == ["left at 2 with 1000"]
+    assert await asyncio.to_thread(own.python, AGAIN.format(id=id)) is False, "stopped already: no mistake"
+    async with session(own, greeting["token"]) as (socket, again):
+        assert again["resumed"] is False, "nobody can come back to it"
+
+
 async def test_two_connections_claim_one_session_and_the_later_wins(own: Server) -> None:
     async with session(own) as (first, greeting):
         await first.recv()

@@ -12,6 +12,7 @@ VIEW = ["view_server", "view_connection", "view_topichead", "view_ban"]
 ORDERS = {  # order → its permission
     "close": "close_connection",
     "close-user": "close_connection",
+    "stop": "stop_connection",
     "message": "message_connection",
     "ban": "add_ban",
     "lift": "delete_ban",
