@@ -244,13 +244,19 @@ async def test_who_is_too_fast_is_told_when_to_try_again(strict: Server) -> None
     assert stored == len(acks)
 
 
+async def posted(client: ChatClient) -> int:
+    """Posts more than anybody may at once: how many were taken, one for every second that has passed."""
+    posts = (client.post("lobby", str(number)) for number in range(10))
+    replies = await asyncio.gather(*posts, return_exceptions=True)
+    assert {reply.code for reply in replies if isinstance(reply, Refused)} == {"rate_limited"}
+    return len([reply for reply in replies if isinstance(reply, dict)])
+
+
 async def test_the_limit_is_a_persons_however_many_connections(strict: Server) -> None:
     cookie = guest(strict)
     async with ChatClient(strict, cookie) as one, ChatClient(strict, cookie) as two:
-        await asyncio.gather(*(one.post("lobby", str(number)) for number in range(5)))
-        with pytest.raises(Refused) as refused:
-            await two.post("lobby", "from the other tab")
-        assert refused.value.code == "rate_limited"
+        assert await posted(one) >= 5
+        assert await posted(two) < 5
 
 
 async def test_who_does_not_stop_is_closed_with_4429(strict: Server) -> None:
@@ -304,11 +310,9 @@ async def test_a_page_made_for_one_person_does_not_speak_for_another(server: Ser
 async def test_coming_back_does_not_fill_the_bucket(strict: Server) -> None:
     cookie = guest(strict)
     async with ChatClient(strict, cookie) as client:
-        await asyncio.gather(*(client.post("lobby", str(number)) for number in range(5)))
+        assert await posted(client) >= 5
     async with ChatClient(strict, cookie) as again:
-        with pytest.raises(Refused) as refused:
-            await again.post("lobby", "at once")
-    assert refused.value.code == "rate_limited"
+        assert await posted(again) < 5
 
 
 async def test_parameters_beyond_counting_are_ignored(server: Server) -> None:
