@@ -149,7 +149,7 @@ class ActorConsumer(Consumer):
             begun_at=connection.connected_at,
         )
         tape = self.setup.tape(about, own)
-        self.actor = actor = Actor(machine, own, connection, kept, self.setup.on_error, tape)
+        self.actor = actor = Actor(machine, own, connection, kept, self.setup.on_error, tape, self._farewell)
         connection.actor = actor
         connection.on_private(self._told)
         is_resumed = bool(opened and opened.is_resumed)
@@ -181,7 +181,7 @@ class ActorConsumer(Consumer):
 
     async def disconnect(self, code: int) -> None:
         if self.actor:
-            await self.actor.leave(ClientDisconnected(**self._client(), time=timezone.now(), code=code))
+            await self.actor.leave(self._farewell(code))
 
     # ----------------------------------------------------------------------------------------------------------
     def _told(self, content: Content) -> None:
@@ -191,6 +191,9 @@ class ActorConsumer(Consumer):
             self.actor.tell_soon(content if isinstance(content, bytes) else self.setup.decoder(content))
         except Invalid as error:
             logger.warning("%s: what was published to it is no message: %s", self.actor, error)
+
+    def _farewell(self, code: int) -> ClientDisconnected:
+        return ClientDisconnected(**self._client(), time=timezone.now(), code=code)
 
     def _client(self) -> dict[str, Any]:
         connection = self.connection

@@ -11,7 +11,7 @@ import inspect
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Literal, NamedTuple
 
 from realtime_project.commits import Unavailable, commits
@@ -97,8 +97,11 @@ class Actor:
         kept: Kept | None = None,
         on_error: OnError = "keep",
         tape: Tape | None = None,
+        farewell: Callable[[int], Any] | None = None,
     ) -> None:
+        """farewell: makes the last message, of a close code, for end()."""
         self.machine, self.connection, self.kept, self.on_error = machine, connection, kept, on_error
+        self.farewell = farewell
         self.tape = tape  # of the flight recorder, if it records this one
         self.stopped = False
         self.last_message_at = time.time()  # seconds since 1970
@@ -112,6 +115,7 @@ class Actor:
         self._ringing: set[str] = set()  # timers whose Due waits in the mailbox
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_left = False  # its last message has come
+        self._is_over = False  # ... and nothing of it is kept
         self._carrying_out = False  # decided, and about to be saved
         self._is_stale = False  # a timer has run out since the last save
         self._loop = asyncio.get_running_loop()
@@ -184,6 +188,17 @@ class Actor:
         finally:  # also where its client's task is cancelled
             self.stop()
 
+    def end(self) -> None:
+        """Stop it for good, as Done() does, but let it handle its client's leaving first. Its client is closed with
+        1000, and nothing of it stays stored. Idempotent.
+        """
+        if self.stopped or self._is_over or not self.farewell:
+            return
+        self._is_over = True
+        self._mailbox.clear()
+        self._close(DONE, "")
+        self.spawn(self.leave(self.farewell(DONE)))
+
     async def rest(self) -> None:
         """For an actor whose client is away: let its timers run out, await its calls, then leave the session."""
         self._ring()
@@ -202,6 +217,7 @@ class Actor:
             self.tape.end()
         if self.connection:
             actors.pop(self.connection.id, None)
+        self.farewell = None  # which may refer to this actor
         self._mailbox.clear()
         self.machine.postponed.clear()
         if self._alarm:
@@ -374,6 +390,8 @@ class Actor:
         save = sessions.Save(None, 0, "", "", None, False, False)
         if self.kept:
             save = self.kept.save(self.machine, outcome, shift(), self._is_left)
+            if self._is_left and self._is_over:
+                save = save._replace(is_final=True)
         save = save._replace(
             publishes=[(each.topic.name, each.content) for each in effects if isinstance(each, Publish)],
             writes=[(each.function, each.arguments) for each in effects if isinstance(each, Write)],
@@ -421,15 +439,15 @@ class Actor:
                 self._ringing.add(name)
 
 
-def close(id: str, code: int = DONE, reason: str = "") -> bool:
-    """Close the client of the actor with this connection's id: its last message follows, then it has stopped.
+def end(id: str) -> bool:
+    """Stop the actor with this connection's id for good. False where this process has no such actor (any more).
 
-    False where this process has no such actor (any more). For other servers there is control.close.
+    For actors of any server there is realtime_project.control.stop.
     """
     actor = actors.get(id)
-    if actor is None or actor.connection is None:
+    if actor is None:
         return False
-    actor.connection.close_soon(code, reason)
+    actor.end()
     return True
 
 

@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django import forms
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import Model
 from django.http import HttpRequest
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
@@ -28,19 +25,14 @@ from unfold.widgets import (
 from realtime_project import bans, control, registry
 from realtime_project.feeds import Content
 from realtime_project.models import Ban, Connection, Server, TopicHead
+from realtime_project.record import Target, target_of
 from realtime_project.topics import Topic, topic_out
+
+from .models import Actor
 
 MOST = 1_000  # targets of one order
 SHOWN = 120  # characters of a content in the record
 RESERVED = {registry.presence.name, control.announcements.name}  # written by the house alone
-
-
-class Target(NamedTuple):
-    """What an order was about, for the record."""
-
-    model: type[Model]
-    id: Any
-    name: str
 
 
 class Done(NamedTuple):
@@ -154,14 +146,21 @@ def close(request: HttpRequest, rows: Sequence[Connection], data: Data) -> Done:
     if not gone:
         raise LookupError("They have left already.")
     what = f"Closed with {data['code']} {data['reason']}".strip()
-    return Done(f"Closing {count(len(gone), 'connection')}.", what, [_target(row) for row in rows if row.pk in gone])
+    return Done(f"Closing {count(len(gone), 'connection')}.", what, [target_of(row) for row in rows if row.pk in gone])
 
 
 def close_user(request: HttpRequest, people: Sequence[Any], data: Data) -> Done:
     for person in people:
         control.close_user(person, data["code"], data["reason"])
     what = f"Closed everywhere with {data['code']} {data['reason']}".strip()
-    return Done(f"Closing all connections of {_names(people)}.", what, [_target(person) for person in people])
+    return Done(f"Closing all connections of {_names(people)}.", what, [target_of(person) for person in people])
+
+
+def stop(request: HttpRequest, rows: Sequence[Connection], data: Data) -> Done:
+    gone = control.stop_all([row.pk for row in rows])
+    if not gone:
+        raise LookupError("They have stopped already.")
+    return Done(f"Stopping {count(len(gone), 'actor')}.", "Stopped", [target_of(row) for row in rows if row.pk in gone])
 
 
 def ban(request: HttpRequest, _: Sequence[Any], data: Data) -> Done:
@@ -175,11 +174,11 @@ def ban(request: HttpRequest, _: Sequence[Any], data: Data) -> Done:
         raise ValueError("That is your own address.")
     row = bans.ban(user=person, address=address, hours=data["hours"], why=data["why"], by=me)
     said = f"{row} is banned until {row.until:%Y-%m-%d %H:%M} UTC."
-    return Done(said, f"Banned until {row.until:%Y-%m-%d %H:%M} UTC", [_target(row)])
+    return Done(said, f"Banned until {row.until:%Y-%m-%d %H:%M} UTC", [target_of(row)])
 
 
 def lift(request: HttpRequest, rows: Sequence[Ban], data: Data) -> Done:
-    targets = [_target(row) for row in rows]
+    targets = [target_of(row) for row in rows]
     for row in rows:
         bans.lift(row)
     return Done(f"{_names(rows)} may connect again.", "Lifted the ban", targets)
@@ -200,17 +199,13 @@ def announce(request: HttpRequest, _: Sequence[Any], data: Data) -> Done:
 def drain(request: HttpRequest, rows: Sequence[Server], data: Data) -> Done:
     for row in rows:
         control.drain(row.pk)
-    return Done(f"{_names(rows)} drains, and ends.", "Ordered to drain", [_target(row) for row in rows])
+    return Done(f"{_names(rows)} drains, and ends.", "Ordered to drain", [target_of(row) for row in rows])
 
 
 def message(request: HttpRequest, rows: Sequence[Connection], data: Data) -> Done:
     for row in rows:
         topic_out(row).publish_sync(data["content"])
-    return Done("Sent.", f"Sent {_short(data['content'])}", [_target(row) for row in rows])
-
-
-def _target(row: Any) -> Target:
-    return Target(type(row), row.pk, str(row))
+    return Done("Sent.", f"Sent {_short(data['content'])}", [target_of(row) for row in rows])
 
 
 def _names(rows: Sequence[Any]) -> str:
@@ -258,6 +253,7 @@ class Action:
 
 
 CLIENTS, TOPICS = "admin:realtime_project_connection_changelist", "admin:realtime_project_topichead_changelist"
+ACTORS = "admin:admin_panel_actor_changelist"
 SERVERS, BANS = "admin:realtime_project_server_changelist", "admin:realtime_project_ban_changelist"
 CLOSE = "realtime_project.close_connection"
 
@@ -273,6 +269,12 @@ ACTIONS = {
             "close-user", CLOSE, "Close all connections of a person",
             "On every server, whatever they are connected to. They may connect again at once.",
             "Close all", CloseForm, close_user, CLIENTS, "user", grave=True,
+        ),
+        Action(
+            "stop", "realtime_project.stop_connection", "Stop actors",
+            "The actor handles that its client leaves, and is over: what is stored of it is deleted, its timers too. "
+            "Its client is told 1000, and begins anew if it comes again.",
+            "Stop", Reasoned, stop, ACTORS, Actor, grave=True,
         ),
         Action(
             "message", "realtime_project.message_connection", "Send a message",
@@ -306,19 +308,3 @@ ACTIONS = {
         ),
     ]
 }  # fmt: skip
-
-
-def record(user: Any, what: str, why: str, targets: Sequence[Target]) -> None:
-    """Who ordered what, and why, where Django's admin keeps it."""
-    types = ContentType.objects.get_for_models(*{target.model for target in targets})
-    LogEntry.objects.bulk_create(
-        LogEntry(
-            user_id=user.pk,
-            content_type=types[target.model],
-            object_id=target.id,
-            object_repr=target.name[:200],
-            action_flag=CHANGE,
-            change_message=f"{what}. Why: {why}" if why else what,
-        )
-        for target in targets
-    )

@@ -350,7 +350,7 @@ async def running(scope: Any, receive: Any, send: Any) -> None:
             elif word == "state":
                 answer = actor and repr(actor.state)
             else:
-                answer = runtime.close(id)
+                answer = runtime.end(id)
             await send({"type": "websocket.send", "text": json.dumps(answer)})
 
 
