@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from actors import views
+from actors.quiz import views
 from realtime_project.urls import urlpatterns as project
 
 urlpatterns = [

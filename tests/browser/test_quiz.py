@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Locator, expect
 from tests.acted.reading import ACTED
 from tests.browser.conftest import WATCH
 from tests.browser.people import Person
-from tests.helpers import Server
+from tests.helpers import Server, running
 
 SHORT = "/acted/quiz/"  # two questions, and time enough for a restart
 QUICK = "/acted/quiz/quick/"  # two questions of two seconds
@@ -59,11 +59,8 @@ class Player(Person):
 @pytest.fixture(scope="module")
 def quizzed(template: Path, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of these tests' own, which one of them restarts."""
-    own = Server(tmp_path_factory.mktemp("quizzed"), template, **ACTED)
-    servers.append(own)
-    own.start()
-    yield own
-    own.stop()
+    with running(Server(tmp_path_factory.mktemp("quizzed"), template, **ACTED), servers) as own:
+        yield own
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The pages of actor mode: the quiz."""
+"""The quiz's page."""
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
