@@ -47,6 +47,7 @@ async def client_id(server: Server, socket: Socket) -> str:
         while True:
             if found := await asyncio.to_thread(server.python, code):
                 return str(found[-1])
+            await asyncio.sleep(0.1)
 
 
 def record(server: Server, what: str) -> list[list[str]]:
@@ -276,9 +277,9 @@ async def until(status: int, server: Server, path: str, cookie: str | None = Non
 
 
 async def test_a_banned_person_is_out_on_every_server_until_it_is_lifted(
-    server: Server, desk: Desks, start_server: Callable[..., Server]
+    server: Server, desk: Desks, beside: Server
 ) -> None:
-    other = start_server(database=server.database)  # without Redis: nothing but the database between them
+    other = beside
     ann, bob = guest(server, name := unique("ann")), guest(server)
     async with ChatClient(server, ann) as here, ChatClient(other, ann) as there, ChatClient(other, bob) as stayed:
         done = await asyncio.to_thread(desk("add_ban").order, "ban", person=name, hours=1, why="spam")
@@ -383,10 +384,8 @@ async def test_a_message_reaches_one_client(server: Server, desk: Desks) -> None
             await other.silent()
 
 
-async def test_a_message_that_cannot_arrive_is_not_said_to_be_sent(
-    server: Server, desk: Desks, start_server: Callable[..., Server]
-) -> None:
-    other = start_server(database=server.database)  # without Redis, a message to its clients has no way from here
+async def test_a_message_that_cannot_arrive_is_not_said_to_be_sent(server: Server, desk: Desks, beside: Server) -> None:
+    other = beside  # without Redis, a message to its clients has no way from here
     room, content = f"ws/rooms/{unique('room')}/", unique("psst")
     async with connect(other.ws(room)) as one:
         id = await client_id(server, one)

@@ -20,6 +20,7 @@ FOLLOWS = 4.0  # seconds: two, on a machine that does other things beside
 NARROW = {"width": 390, "height": 844}
 KEPT = os.environ.get("PANEL_PICTURES")  # a folder for pictures of the pages, to be looked at
 
+SETTLED = "document.fonts.ready.then(() => new Promise((drawn) => setTimeout(() => requestAnimationFrame(drawn), 100)))"
 CLIENT = """
     (address) => new Promise((resolve) => {
         const socket = new WebSocket(location.origin.replace("http", "ws") + address);
@@ -32,8 +33,10 @@ CLIENT = """
 """
 
 
-def picture(page: Page, name: str) -> None:
+def picture(page: Page, name: str, after: float = 0) -> None:
+    """after: milliseconds in which the charts have something to draw."""
     if KEPT:
+        page.wait_for_timeout(after)
         page.screenshot(path=str(Path(KEPT) / f"{name}.png"))
 
 
@@ -354,27 +357,24 @@ def test_the_console_connects_to_any_endpoint(server: Server, enter: Callable[..
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_390_px_are_enough(server: Server, enter: Callable[..., Page], scheme: str) -> None:
     page = enter(server, "/admin/", viewport=NARROW, color_scheme=scheme)
-    expect(page.get_by_test_id("state")).to_have_text("Live")
-    page.wait_for_timeout(1_500)
     pages = {"dashboard": "/admin/", "clients": "/admin/realtime_project/connection/", "endpoints": "/admin/endpoints/",
              "servers": "/admin/realtime_project/server/", "ban": "/admin/orders/ban/"}  # fmt: skip
     for name, path in pages.items():
         page.goto(path)
         if name == "dashboard":
             expect(page.get_by_test_id("state")).to_have_text("Live")
-        page.wait_for_timeout(400)
-        picture(page, f"{name}-narrow-{scheme}")
+            expect(page.locator("canvas").first).not_to_have_attribute("data-points", "0")
+        page.evaluate(SETTLED)
+        picture(page, f"{name}-narrow-{scheme}", after=1_500)
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], path
 
 
 def test_dark_is_dark(server: Server, enter: Callable[..., Page]) -> None:
     page = enter(server, "/admin/", color_scheme="dark")
     expect(page.get_by_test_id("state")).to_have_text("Live")
-    page.wait_for_timeout(3_000)
-    picture(page, "dashboard-dark")
+    picture(page, "dashboard-dark", after=3_000)
     colour = page.locator(".panel-number").first.evaluate("element => getComputedStyle(element).backgroundColor")
     light = page.locator(".panel-number dd").first.evaluate("element => getComputedStyle(element).color")
     assert colour != light
     page.goto("/admin/realtime_project/connection/")
-    page.wait_for_timeout(500)
-    picture(page, "clients-dark")
+    picture(page, "clients-dark", after=500)
