@@ -53,7 +53,7 @@ async def test_z72_an_actor_of_another_server_is_stopped(acting: Cluster) -> Non
         assert other.close_code is None
     async with asyncio.timeout(8):
         while (await logged(here)).count("left at 7 with 1000") == before:
-            pass
+            await asyncio.sleep(0.1)
     async with session(there, greeting["token"]) as (socket, again):
         assert again["resumed"] is False
     assert await asyncio.to_thread(here.python, AGAIN.format(id=id)) is False

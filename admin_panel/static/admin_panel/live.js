@@ -3,7 +3,7 @@
 
 (() => {
   const EVERY = 1_000; // ms: with the beat of the servers, what comes and goes is seen within two seconds
-  const SHARE = 5; // ... but no more than a fifth of the time is spent on it
+  const SHARE = 10; // ... but no more than a tenth of the time is spent on it
   const LISTS = ["changelist-form", "panel-live"];
   const TABLE = "#result_list, .panel-table";
   const note = document.createElement("p");
