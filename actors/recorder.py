@@ -73,7 +73,7 @@ class Tape:
         self.recorder, self.about = recorder, about
         self.secrets = Secrets(redact)
         self.writer = Writer(own, self.secrets)
-        self.steps: deque[Noted] = deque()
+        self.steps: deque[tuple[Any, ...]] = deque()  # Noted, as plain as it can be made: this is on the loop
         self.number = self.missed = 0
         self.aside = self.again = 0  # messages that were put aside, and those of them that come next
         self.ended = False
@@ -98,7 +98,7 @@ class Tape:
         recorder.waiting += 1
         if not self.steps:
             recorder.tapes[self] = None
-        self.steps.append(Noted(number, time.time(), kind, message, before, after, effects, rule, took, error))
+        self.steps.append((number, time.time(), kind, message, before, after, effects, rule, took, error))
 
     def end(self) -> None:
         """Its actor has stopped."""
@@ -193,7 +193,7 @@ class Recorder:
             for tape in list(self.tapes):
                 if left <= 0:
                     break
-                steps = [tape.steps.popleft() for _ in range(min(left, len(tape.steps)))]
+                steps = [Noted(*tape.steps.popleft()) for _ in range(min(left, len(tape.steps)))]
                 left -= len(steps)
                 taken.append((tape, steps, tape.ended and not tape.steps))
                 if not tape.steps:
