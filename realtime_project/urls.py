@@ -14,6 +14,7 @@ urlpatterns = [
     path("readyz", views.readyz),
     path("metrics", views.measured),
     path("demos/", views.demos, name="demos"),
+    path("", include("actors.quiz.urls")),
     path("", include("chat.urls")),
     *pages,  # last: a page may stand at a WebSocket's address
 ]
