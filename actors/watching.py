@@ -65,11 +65,7 @@ def diagrams(request: HttpRequest) -> HttpResponse:
     setup = known[path]
     table = Table(setup.rules, setup.initial_state, setup.decoder.messages)
     graph = table.graph()
-    names = [
-        node.name
-        for node in graph.nodes
-        if not node.is_final and node.name != ANYWHERE and not node.name.startswith(NOWHERE)
-    ]
+    names = [node.name for node in graph.nodes if not node.is_final and not node.name.startswith((ANYWHERE, NOWHERE))]
     return _page(
         request,
         "diagrams",
