@@ -4,7 +4,6 @@ at; what can be done starts at a button and leads to the order's own page.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -18,37 +17,20 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.http import urlencode
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from realtime_project import registry
+from realtime_project.actions import MOST, collect
+from realtime_project.listing import Live, ago, ordering
 from realtime_project.models import Ban, Connection, Server, TopicEvent, TopicHead
 
-from .actions import ACTIONS, MOST
 from .models import Actor
 from .snapshot import SILENT
 from .views import order
 
 DANGER = ActionVariant.DANGER
-
-
-def ago(moment: datetime | None) -> str:
-    """12 s, 5 min, 3 h, 4 d: how long ago something was."""
-    if moment is None:
-        return "–"
-    seconds = max(0, int((timezone.now() - moment).total_seconds()))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
-
-
-def ordering(name: str, **query: Any) -> HttpResponse:
-    """Leads to the page of an order."""
-    return redirect(f"{reverse('admin_panel:order', args=[name])}?{urlencode(query)}")
 
 
 def busiest() -> list[dict[str, Any]]:
@@ -62,17 +44,8 @@ def busiest() -> list[dict[str, Any]]:
     return sorted(found.values(), key=lambda topic: (-topic["rate"], -topic["subscribers"], topic["name"]))[:12]
 
 
-class Watched(ModelAdmin):  # type: ignore[misc]
-    """A list of what is, which only the house itself writes. It renews itself while it is looked at."""
-
-    show_full_result_count = False
-    list_per_page = 100
-    list_fullwidth = True
-    actions_list_hide_default = False
-
-    class Media:
-        js = ("admin_panel/live.js",)
-        css = {"all": ("admin_panel/panel.css",)}
+class Watched(Live):
+    """A list of what is, which only the house itself writes."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -88,7 +61,7 @@ class Watched(ModelAdmin):  # type: ignore[misc]
         return redirect(f"admin:{opts.app_label}_{opts.model_name}_changelist")
 
     def may(self, request: HttpRequest, name: str) -> bool:
-        return ACTIONS[name].allowed(request.user)
+        return collect()[name].allowed(request.user)
 
 
 @admin.register(Server)

@@ -14,10 +14,9 @@ import msgspec
 from django.contrib.auth import get_user_model
 
 from realtime_project import control, database, registry
+from realtime_project.actions import Target, record
 from realtime_project.consumers import Consumer
 from realtime_project.models import Connection
-
-from .actions import Target, record
 
 logger = logging.getLogger(__name__)
 

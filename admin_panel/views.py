@@ -14,16 +14,15 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from realtime_project import registry, routing
+from realtime_project.actions import MOST, Action, collect, record
 from realtime_project.commits import Unavailable
 from realtime_project.models import Connection
 from realtime_project.topics import PublishError
 
-from .actions import ACTIONS, MOST, Action, record
-
 
 def order(request: HttpRequest, name: str, ids: list[str] | None = None) -> HttpResponse:
     """Asks, and then does it. `ids` is given by a list in which they were ticked; else they stand in `targets`."""
-    action = ACTIONS.get(name)
+    action = collect().get(name)
     if action is None:
         raise Http404("there is no such order")
     if not action.allowed(request.user):

@@ -20,6 +20,8 @@ from .topics import hub
 
 logger = logging.getLogger(__name__)
 
+GOODBYE = 5.0  # seconds for what apps do beside to come to its end
+
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
@@ -54,6 +56,8 @@ class Serving:
             self.orders.end()
         for task in self._tasks:
             task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GOODBYE)
         await registry.leave()
 
 
