@@ -152,7 +152,7 @@ class WebSocketClient:
         self._task = asyncio.get_running_loop().create_task(self._live(), context=Context())
 
     async def run(self) -> None:
-        """The same, for who awaits it: until stop(), or until its task is cancelled; the other end is then told 1001."""
+        """The same, for who awaits it: until stop(), or its task is cancelled; the other end is then told 1001."""
         self._begin()
         await self._live()
 
@@ -251,8 +251,9 @@ class WebSocketClient:
             if link.unconfirmed:
                 self.counts.unconfirmed += link.unconfirmed
                 self.counts.gaps += 1
-            self.last_error = f"closed with {link.code} {link.reason}".strip() if not self._end.done() else ""
-            logger.info("%r: closed with %s %s", self, link.code, link.reason)
+            if not self._end.done():
+                self.last_error = link.ending
+            logger.info("%r: %s", self, link.ending)
 
     async def _stream(self, link: Link, inward: Inward) -> None:
         async for content in link.messages():

@@ -154,6 +154,14 @@ class Link:
     def reason(self) -> str:
         return escaped(self._socket.close_reason or "")[:SAID]
 
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        protocol = self._socket.protocol
+        if protocol.close_rcvd is None and protocol.close_sent is not None:  # as for a message that is too large
+            return escaped(f"we closed with {protocol.close_sent.code} {protocol.close_sent.reason}").strip()[:SAID]
+        return f"closed with {self.code} {self.reason}".strip() if protocol.close_rcvd else "the connection broke"
+
     # sending --------------------------------------------------------------------------------------------------
     def write(self, events: Sequence[Event]) -> None:
         """Send, soon. Never waits; what there is no room for is dropped and counted."""

@@ -38,6 +38,7 @@ class Remote:
 async def remote(
     answer: Callable[[Request], Response | None] | None = None,
     talk: Callable[[ServerConnection], Awaitable[None]] | None = None,
+    port: int = 0,
     **options: Any,
 ) -> AsyncIterator[Remote]:
     """A server that takes what it is sent. answer: instead of the handshake; talk: instead of taking."""
@@ -47,17 +48,23 @@ async def remote(
         seen.requests.append(request)
         return answer(request) if answer else None
 
-    async def take(connection: ServerConnection) -> None:
-        seen.sockets.append(connection)
+    async def speak(connection: ServerConnection) -> None:
         with suppress(ConnectionClosed):
             if talk:
                 await talk(connection)
             async for content in connection:
                 seen.received.append(content)
+
+    async def take(connection: ServerConnection) -> None:
+        seen.sockets.append(connection)
+        talking = asyncio.create_task(speak(connection))
         await connection.wait_closed()
+        talking.cancel()  # whatever it waits for
+        with suppress(asyncio.CancelledError):
+            await talking
         seen.closes.append((connection.close_code, connection.close_reason))
 
-    async with serve(take, "127.0.0.1", 0, process_request=first, compression=None, **options) as running:
+    async with serve(take, "127.0.0.1", port, process_request=first, compression=None, **options) as running:
         seen.port = next(iter(running.sockets)).getsockname()[1]
         yield seen
 
@@ -93,11 +100,5 @@ async def running(client: WebSocketClient) -> AsyncIterator[WebSocketClient]:
 
 def is_ours(task: asyncio.Task[Any]) -> bool:
     """Whether a task is one of an outbound client, by the file that it is in."""
-    frames = task.get_stack(limit=1)
-    coroutine: Any = task.get_coro()
-    file = (
-        frames[0].f_code.co_filename
-        if frames
-        else getattr(coroutine, "cr_code", None) and coroutine.cr_code.co_filename
-    )
-    return bool(file) and any(f"actors/{name}.py" in str(file) for name in ("clients", "links", "streams", "outbound"))
+    file = getattr(task.get_coro(), "cr_code").co_filename  # noqa: B009  # which only coroutines have
+    return any(str(file).endswith(f"actors/{name}.py") for name in ("clients", "links", "streams", "outbound"))
