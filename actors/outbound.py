@@ -33,7 +33,8 @@ from .rules import Rules
 
 logger = logging.getLogger(__name__)
 
-BEAT = 1.0  # seconds between two looks
+BEAT = 1.0  # seconds between two looks, ...
+OFTEN = 5  # ... of which a lease has at least so many
 SAFE = 0.7  # of the lease: if it could not be renewed by then, the connections are closed
 CLAIMED = 10  # rows that a process takes at a beat, so that several share them
 MOST = 500  # rows that one process runs
@@ -195,7 +196,7 @@ class Runner:
                     await self.beat()
                 except Exception as error:
                     logger.warning("outbound clients cannot be looked after: %r", error)
-                await asyncio.sleep(BEAT)
+                await asyncio.sleep(min(BEAT, settings.SERVER_LEASE / OFTEN))
         finally:
             await self.leave()
 

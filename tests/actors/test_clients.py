@@ -176,11 +176,11 @@ async def test_what_waits_for_a_connection_goes_out_first_and_what_has_no_room_i
         await until(lambda: client.counts.dropped == 3)
         assert client.counts.gaps == 1
         async with remote(port=port) as there:
-            await connected(client)
-            await outbox.publish("x" * 101)
-            await outbox.publish("last")
+            await until(lambda: len(there.received) == 5)
+            for content in ("next", "x" * 101, "last"):
+                await outbox.publish(content)
             await until(lambda: "last" in there.received)
-            assert there.received == ["0", "1", "2", "3", "4", "last"]
+            assert there.received == ["0", "1", "2", "3", "4", "next", "last"]
         assert (client.counts.dropped, client.counts.gaps) == (4, 2)
 
 
