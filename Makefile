@@ -8,8 +8,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 PORT ?= 8000
 ARGS ?=
-# They wait more than they compute. A file's tests share servers, so a file stays together; the browser's come last.
-PARALLEL ?= --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# They wait more than they compute. What shares servers stays together, and what is long begins first: tests/conftest.py.
+PARALLEL ?= --numprocesses 4 --dist loadfile --no-loadscope-reorder
 BIN := .venv/bin
 INSTALLED := .venv/requirements.installed
 PEERS := .benchmarks/peers

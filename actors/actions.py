@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from django.http import HttpRequest
 
-from realtime_project.actions import Action, Data, Done, Reasoned, names_of, target_of
+from realtime_project.actions import Action, Data, Done, Reasoned, names_of
+from realtime_project.record import target_of
 
 from . import outbound
 from .models import OutboundClient

@@ -1,247 +1,243 @@
-"""Outbound clients in the admin: what they are is written here, how they go is looked at, orders start and stop them.
-
-The rule: who may only look sees no secret of a URL.
+"""What the flight recorder has, in lists: recordings, and the single steps of all of them. Only looked at; a recording
+can be deleted, for instance because its person asks for that.
 """
 
 from __future__ import annotations
 
-import socket
-from typing import Any
+from collections import Counter
+from datetime import timedelta
+from typing import Any, ClassVar
 
-from django import forms
-from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.defaultfilters import filesizeformat
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
-from unfold.enums import ActionVariant
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from realtime_project.actions import MOST, collect, publishable
-from realtime_project.listing import Live, ago, ordering
+from . import (
+    outbound_admin,  # noqa: F401  # which registers its own
+    watching,
+)
+from .models import Recording, Step
 
-from . import outbound
-from .addresses import Allowed, Forbidden, shown, target_of
-from .models import OutboundClient
+NEWEST = 3_000  # steps that are looked at for what one may filter by
+CHOICES = 40  # of one filter
 
-WORDS = ["name", "url", "in_stream_into", "out_stream_from", "actor"]  # what staff write
-COLOURS = {
-    "connected": "success",
-    "connecting": "info",
-    "waiting": "warning",
-    "unattended": "warning",
-    "refused": "danger",
-    "stopping": "info",
-    "stopped": "default",
+
+class Recorded(ModelAdmin):  # type: ignore[misc]
+    """A list that renews itself, for who may see recordings."""
+
+    show_full_result_count = False
+    list_per_page = 100
+    list_fullwidth = True
+    actions_list_hide_default = False
+
+    class Media:
+        js = ("admin_panel/live.js",)
+        css = {"all": ("admin_panel/panel.css", "actors/watching.css")}
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(watching.SEE)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+
+class When(admin.SimpleListFilter):
+    title, parameter_name = "time", "since"
+    minutes: ClassVar[dict[str, str]] = {
+        "15": "last 15 minutes",
+        "60": "last hour",
+        "1440": "last day",
+        "10080": "last week",
+    }
+    field = "at"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return self.minutes.items()
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in self.minutes:
+            return rows
+        since = timezone.now() - timedelta(minutes=int(self.value() or 0))
+        return rows.filter(**{f"{self.field}__gte": since})
+
+
+class WhenLast(When):
+    field = "last_at"
+
+
+def among_the_newest(column: str, name: str, parameter: str) -> type[admin.SimpleListFilter]:
+    """A filter by a column's most frequent values among the newest steps: bounded, and cheap however many there are."""
+
+    class Among(admin.SimpleListFilter):
+        title, parameter_name = name, parameter
+
+        def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+            found = Counter(row[column] for row in _newest(request))
+            chosen = request.GET.get(self.parameter_name)
+            values = [value for value, _ in found.most_common(CHOICES)]
+            return [(value, value) for value in sorted({*values, *([chosen] if chosen else [])})]
+
+        def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+            return rows.filter(**{column: self.value()}) if self.value() else rows
+
+        def has_output(self) -> bool:
+            return True
+
+    return Among
+
+
+COLUMNS = {
+    "recording__endpoint": ("endpoint", "endpoint"),
+    "kind": ("what happened", "kind"),
+    "message": ("message", "message"),
+    "before": ("state before", "before"),
+    "after": ("state after", "after"),
 }
 
 
-class OutboundForm(forms.ModelForm):  # type: ignore[type-arg]
-    """What cannot work is refused here, in the words of the client itself."""
+def _newest(request: HttpRequest) -> list[dict[str, str]]:
+    """The newest steps' columns, read once a request."""
+    known: Any = request
+    if not hasattr(known, "_newest_steps"):
+        known._newest_steps = list(Step.objects.order_by("-pk").values(*COLUMNS)[:NEWEST])
+    return known._newest_steps  # type: ignore[no-any-return]
 
-    url = forms.CharField(
-        label="URL",
-        max_length=2000,
-        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "wss://example.org/feed", "class": "w-full"}),
-        help_text="wss:// or ws://. Its login and its query are shown to those alone who may change it.",
+
+@admin.register(Recording)
+class RecordingAdmin(Recorded):
+    list_display = ["short", "endpoint", "person", "began", "lasted", "steps_taken", "missing", "state", "is_live"]
+    list_filter = ["endpoint", WhenLast, "ended"]
+    list_select_related = ["user"]
+    ordering = ["-last_at"]
+    search_help_text = "The beginning of an id, a session, or a name"
+    actions = ["replay_selected"]
+    actions_list = ["replay"]
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return ["id__startswith", "=session", f"user__{get_user_model().USERNAME_FIELD}"]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        return watching.recording(request, object_id)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Its steps go with it: they need no permission of their own, and no list of a thousand lines."""
+        rows = list(objs)
+        count = Step.objects.filter(recording__in=rows).count()
+        return [str(row) for row in rows], {"recordings": len(rows), "steps": count}, set(), []
+
+    @display(description="id", ordering="pk")
+    def short(self, row: Recording) -> str:
+        return row.pk[:8]
+
+    @display(description="person", ordering="user", empty_value="–")
+    def person(self, row: Recording) -> Any:
+        return row.user
+
+    @display(description="began", ordering="begun_at")
+    def began(self, row: Recording) -> str:
+        return f"{row.begun_at:%Y-%m-%d %H:%M:%S}"
+
+    @display(description="lasted")
+    def lasted(self, row: Recording) -> str:
+        seconds = (row.last_at - row.begun_at).total_seconds()
+        return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+    @display(description="steps", ordering="taken")
+    def steps_taken(self, row: Recording) -> str:
+        return f"{row.taken:,}"
+
+    @display(description="missed", ordering="missed")
+    def missing(self, row: Recording) -> str:
+        return f"{row.missed:,}" if row.missed else "–"
+
+    @display(description="", label={"live": "success", "ended": "default"})
+    def is_live(self, row: Recording) -> str:
+        return "ended" if row.ended else "live"
+
+    @admin.action(description="Replay against today’s rules", permissions=["view"])
+    def replay_selected(self, request: HttpRequest, rows: QuerySet[Recording]) -> HttpResponse:
+        ids = list(rows.values_list("pk", flat=True)[: watching.MOST])
+        return redirect(f"{reverse('actors:replay')}?{urlencode({'ids': ','.join(ids), 'run': '1'})}")
+
+    @action(description="Replay…", permissions=["view"], icon="replay")
+    def replay(self, request: HttpRequest) -> HttpResponse:
+        return redirect("actors:replay")
+
+
+@admin.register(Step)
+class StepAdmin(Recorded):
+    list_display = ["moment", "endpoint", "of", "message", "led", "handler", "duration", "happened"]
+    list_filter = [*(among_the_newest(column, *names) for column, names in COLUMNS.items()), When]
+    list_select_related = ["recording"]
+    ordering = ["-at", "-pk"]
+    search_help_text = "The beginning of a recording’s id, a session, a name, or a handler"
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        person = f"recording__user__{get_user_model().USERNAME_FIELD}"
+        return ["recording__id__startswith", "=recording__session", person, "rule__startswith"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Step]:
+        rows: QuerySet[Step] = super().get_queryset(request)
+        return rows.defer("told", "was", "became", "effects")
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        step = Step.objects.filter(pk=object_id).first() if object_id.isdigit() else None
+        if step is None:
+            messages.warning(request, "That step has gone meanwhile.")
+            return redirect("admin:actors_step_changelist")
+        url = reverse("admin:actors_recording_change", args=[step.recording_id])
+        return redirect(f"{url}?{urlencode({'step': step.number})}#step-{step.number}")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description="time", ordering="at")
+    def moment(self, step: Step) -> str:
+        return f"{step.at:%Y-%m-%d %H:%M:%S}.{step.at.microsecond // 1000:03d}"
+
+    @display(description="endpoint", ordering="recording__endpoint")
+    def endpoint(self, step: Step) -> str:
+        return step.recording.endpoint
+
+    @display(description="recording", ordering="recording")
+    def of(self, step: Step) -> SafeString:
+        url = reverse("admin:actors_recording_change", args=[step.recording_id])
+        return format_html('<a href="{}">{}</a>', url, step.recording_id[:8])
+
+    @display(description="state")
+    def led(self, step: Step) -> str:
+        return step.before if step.before == step.after else f"{step.before} → {step.after}"
+
+    @display(description="by", ordering="rule")
+    def handler(self, step: Step) -> str:
+        return step.rule.partition(" at ")[0] or "–"
+
+    @display(description="took", ordering="took")
+    def duration(self, step: Step) -> str:
+        return f"{step.took * 1000:.2f} ms" if step.took else "–"
+
+    @display(
+        description="",
+        label={"failed": "danger", "undone": "danger", "dropped": "warning", "begin": "info", "heard": "default"},
     )
-    in_stream_into = forms.MultipleChoiceField(
-        label="What comes goes into",
-        required=False,
-        widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        choices=publishable,
-    )
-    out_stream_from = forms.MultipleChoiceField(
-        label="What goes out comes from",
-        required=False,
-        widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        choices=publishable,
-    )
-    actor = forms.ChoiceField(
-        label="Or driven by",
-        required=False,
-        widget=UnfoldAdminSelectWidget,
-        choices=lambda: [("", "no actor: between the topics above"), *((name, name) for name in outbound.driven)],
-        help_text="An actor that the code declares with outbound.drive(…).",
-    )
-
-    class Meta:
-        model = OutboundClient
-        fields = WORDS
-        widgets = {"name": UnfoldAdminTextInputWidget}
-
-    def clean_url(self) -> str:
-        url: str = self.cleaned_data["url"]
-        try:
-            target = target_of(url)
-            _judge_numbers(target.host, target.port)
-        except (ValueError, Forbidden) as error:
-            raise forms.ValidationError(f"{error}.") from None
-        return url
-
-    def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().clean() or self.cleaned_data
-        if not self.errors:
-            try:
-                outbound.client_of(OutboundClient(**{name: data[name] for name in WORDS}))
-            except (TypeError, ValueError, LookupError) as error:
-                raise forms.ValidationError(f"{error}.") from None
-        return data
-
-
-def _judge_numbers(host: str, port: int) -> None:
-    """An address, in whatever way it is written, is judged at once; a name not before the connection."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except OSError:
-        return
-    Allowed(settings.OUTBOUND_ALLOW).judge(host, [str(each[4][0]) for each in found])
-
-
-@admin.register(OutboundClient)
-class OutboundAdmin(Live):
-    form = OutboundForm
-    list_display = ["name", "address", "between", "state", "since", "received", "sent", "lost", "place"]
-    list_filter = ["is_wanted"]
-    search_fields = ["name"]
-    ordering = ["name"]
-    actions = ["start_selected", "stop_selected"]
-    actions_detail = ["start", "stop", "again"]
-    change_form_outer_before_template = "actors/outbound.html"
-    readonly_fields = ["address"]
-
-    class Media:
-        js = ("actors/outbound.js",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[OutboundClient]:
-        return outbound.conditions().order_by("name")
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
-        return WORDS if may else ["address" if name == "url" else name for name in WORDS]
-
-    def save_model(self, request: HttpRequest, obj: OutboundClient, form: Any, change: bool) -> None:
-        """What its holder reports meanwhile is left as it is."""
-        if change:
-            obj.version += 1
-            if "url" in form.changed_data or "out_stream_from" in form.changed_data:
-                obj.cursors = {}  # what was confirmed elsewhere says nothing of this one
-            obj.save(update_fields=[*WORDS, "version", "cursors"])
-        else:
-            obj.save()
-
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
-        row = self.get_queryset(request).filter(pk=object_id).first() if object_id.isdigit() else None
-        extra = {**(options.pop("extra_context", None) or {}), "outbound": row and picture(row)}
-        answer: HttpResponse = super().change_view(request, object_id, *args, extra_context=extra, **options)
-        return answer
-
-    # the columns ----------------------------------------------------------------------------------------------
-    @display(description="URL")
-    def address(self, row: OutboundClient) -> str:
-        return shown(row.url)
-
-    @display(description="between")
-    def between(self, row: OutboundClient) -> str:
-        return between(row)
-
-    @display(description="", ordering="condition", label=COLOURS)
-    def state(self, row: Any) -> str:
-        return str(row.condition)
-
-    @display(description="since")
-    def since(self, row: Any) -> str:
-        return moment(row)
-
-    @display(description="in", ordering="messages_in")
-    def received(self, row: OutboundClient) -> str:
-        return f"{row.messages_in:,}"
-
-    @display(description="out", ordering="messages_out")
-    def sent(self, row: OutboundClient) -> str:
-        return f"{row.messages_out:,}"
-
-    @display(description="lost", ordering="dropped")
-    def lost(self, row: OutboundClient) -> str:
-        return f"{row.dropped + row.unconfirmed:,}"
-
-    @display(description="run by")
-    def place(self, row: Any) -> str:
-        return row.held_by if row.is_held else "–"
-
-    # orders ---------------------------------------------------------------------------------------------------
-    def has_steer_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return collect()["start-client"].allowed(request.user)
-
-    @admin.action(description="Start…", permissions=["steer"])
-    def start_selected(self, request: HttpRequest, rows: QuerySet[OutboundClient]) -> HttpResponse:
-        return _ordering("start-client", rows.filter(is_wanted=False) or rows)
-
-    @admin.action(description="Stop…", permissions=["steer"])
-    def stop_selected(self, request: HttpRequest, rows: QuerySet[OutboundClient]) -> HttpResponse:
-        return _ordering("stop-client", rows.filter(is_wanted=True) or rows)
-
-    @action(description="Start…", permissions=["steer"], icon="play_arrow", variant=ActionVariant.PRIMARY)
-    def start(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return _ordering("start-client", OutboundClient.objects.filter(pk=object_id))
-
-    @action(description="Stop…", permissions=["steer"], icon="stop", variant=ActionVariant.DANGER)
-    def stop(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return _ordering("stop-client", OutboundClient.objects.filter(pk=object_id))
-
-    @action(description="Try again now…", permissions=["steer"], icon="refresh")
-    def again(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return _ordering("again-client", OutboundClient.objects.filter(pk=object_id))
-
-
-def _ordering(name: str, rows: QuerySet[OutboundClient]) -> HttpResponse:
-    return ordering(name, targets=",".join(str(pk) for pk in rows.values_list("pk", flat=True)[:MOST]))
-
-
-def between(row: OutboundClient) -> str:
-    if row.actor:
-        return f"driven by {row.actor}"
-    into, out = ", ".join(row.in_stream_into), ", ".join(row.out_stream_from)
-    return " · ".join(part for part in (f"into {into}" if into else "", f"from {out}" if out else "") if part)
-
-
-def moment(row: Any) -> str:
-    """For how long it is connected, or when it is tried again."""
-    if row.condition == "connected":
-        return ago(row.connected_at)
-    if row.condition in ("waiting", "refused") and row.next_attempt_at:
-        seconds = max(0, round((row.next_attempt_at - timezone.now()).total_seconds()))
-        return f"again in {seconds} s"
-    return "–"
-
-
-def picture(row: Any) -> dict[str, Any]:
-    """How a client goes, for its page."""
-    said = {
-        "connected": f"Connected for {ago(row.connected_at)}.",
-        "connecting": "Connecting …",
-        "waiting": f"Not connected: {moment(row)}.",
-        "refused": f"Refused: somebody has to change something. {moment(row).capitalize()}."
-        if row.next_attempt_at
-        else "It cannot be run as it is.",
-        "unattended": "Nobody runs it: start `manage.py outbound`.",
-        "stopping": "Closing …",
-        "stopped": "Stopped.",
-    }
-    return {
-        "condition": row.condition,
-        "tone": {"success": "good", "warning": "warn", "danger": "bad"}.get(COLOURS.get(row.condition, ""), ""),
-        "said": said.get(row.condition, ""),
-        "error": row.last_error,
-        "place": row.held_by if row.is_held else "",
-        "numbers": [
-            ("Received", f"{row.messages_in:,}", filesizeformat(row.bytes_in)),
-            ("Sent", f"{row.messages_out:,}", filesizeformat(row.bytes_out)),
-            ("Not sent", f"{row.dropped:,}", "no room, or too large"),
-            ("Unconfirmed", f"{row.unconfirmed:,}", "sent, perhaps lost"),
-            ("Gaps", f"{row.gaps:,}", ""),
-            ("Reconnects", f"{row.reconnects:,}", ""),
-        ],
-    }
+    def happened(self, step: Step) -> str:
+        return "" if step.kind == "rule" else step.kind

@@ -17,3 +17,4 @@ class ActorsConfig(AppConfig):
 
         serving.companions.append(import_module("actors.keeper").keep)
         serving.companions.append(import_module("actors.outbound").accompany)  # and with it its effects
+        serving.companions.append(import_module("actors.recorder").recorder.keep)

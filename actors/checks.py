@@ -1,4 +1,6 @@
-"""`manage.py check --database default` names the stored states that today's code cannot read."""
+"""What `manage.py check` says of rules: states that nothing leaves, messages that nothing handles; and, with
+`--database default`, stored states that today's code cannot read.
+"""
 
 from collections import Counter
 from typing import Any
@@ -8,7 +10,8 @@ from django.db import connections
 
 from realtime_project.topics import Topic
 
-from .keeper import setups
+from .endpoints import setups
+from .graph import Table
 from .models import ActorSession
 from .stored import Own, Unreadable
 
@@ -44,3 +47,35 @@ def stored_states(app_configs: Any, databases: Any = None, **kwargs: Any) -> lis
         )
         for endpoint, number in sorted(unreadable.items())
     ]
+
+
+@register()
+def rule_tables(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """One warning a state that nothing leaves, and one a message that nothing handles somewhere, of every endpoint."""
+    found: list[CheckMessage] = []
+    for path, setup in sorted(setups().items()):
+        table = Table(setup.rules, setup.initial_state, setup.decoder.messages)
+        found += [
+            Warning(
+                f"{path}: nothing leaves the state {state}, and nothing but coming and going is handled there.",
+                hint=f"Add a rule that does, or say that it is meant: rules.ignore(Any, {state}).",
+                id="actors.W002",
+            )
+            for state in table.dead_ends()
+        ]
+        unhandled: dict[str, list[str]] = {}
+        for message, state in table.unhandled():
+            unhandled.setdefault(message, []).append(state)
+        found += [
+            Warning(
+                f"{path}: nothing handles {message} in {_and(states)}: it is dropped there.",
+                hint=f"Add a rule, or say that it is meant: rules.ignore({message}, {' | '.join(states)}).",
+                id="actors.W003",
+            )
+            for message, states in unhandled.items()
+        ]
+    return found
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

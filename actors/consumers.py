@@ -16,9 +16,10 @@ from realtime_project.connections import deny
 from realtime_project.consumers import Consumer
 from realtime_project.feeds import Content
 
-from . import runtime, sessions
+from . import recordings, runtime, sessions
 from .machine import Machine, Timer
 from .messages import ClientConnected, ClientDisconnected, Decoder, Invalid, sample
+from .recorder import Tape, recorder
 from .rules import Rules
 from .runtime import Actor, Kept, OnError
 from .sessions import Opened
@@ -39,6 +40,11 @@ class Setup(NamedTuple):
     codec: Codec | None  # None: not stored
     on_error: OnError
     login_required: bool
+    redact: frozenset[str] | None  # the fields that a recording leaves out; None: not recorded
+
+    def tape(self, about: recordings.About, own: Own) -> Tape | None:
+        """Where an actor is recorded, if it is."""
+        return None if self.redact is None else Tape(recorder, about, own, self.redact)
 
     def first_state(self, connection: Any) -> Any:
         return self.initial_state(connection) if callable(self.initial_state) else self.initial_state
@@ -53,6 +59,8 @@ class ActorConsumer(Consumer):
     persist: store state and timers; `states`: classes that can be stored although no rule names them.
     on_error: "keep" the socket when a handler fails, or "close" it with 1011.
     login_required: refuse the handshake of anonymous clients with 403.
+    record: keep what every message came to, for staff to look at and to replay; `redact`: names of fields, of messages,
+    states and effects, whose values are never kept, beside those that are marked actors.messages.Secret.
     """
 
     mode = "actor"
@@ -73,6 +81,8 @@ class ActorConsumer(Consumer):
         persist: bool = False,
         on_error: OnError = "keep",
         login_required: bool = False,
+        record: bool = False,
+        redact: Sequence[str] = (),
     ) -> Any:
         """Checks its arguments at once: a mistake shows when the endpoint is declared."""
         if initial_state is None or rules is None:
@@ -91,12 +101,17 @@ class ActorConsumer(Consumer):
                 raise TypeError(f"{name} must be a list of classes, not {types!r:.200}")
         if on_error not in get_args(OnError):
             raise ValueError(f"on_error is one of {', '.join(get_args(OnError))}, not {on_error!r}")
+        if isinstance(redact, str) or not all(isinstance(name, str) for name in redact):
+            raise TypeError(f"redact is a list of fields' names, not {redact!r:.200}")
+        if redact and not record:
+            raise TypeError("redact= says what a recording leaves out: it needs record=True")
         decoder = Decoder(tuple(messages))
         codec = None
         if persist:
             first = () if callable(initial_state) else (type(initial_state),)
             codec = Codec(rules, (*first, *states, *rules.states()), decoder.messages)
-        return super().as_asgi(setup=Setup(initial_state, rules, decoder, codec, on_error, login_required))
+        hidden = frozenset(redact) if record else None
+        return super().as_asgi(setup=Setup(initial_state, rules, decoder, codec, on_error, login_required, hidden))
 
     @classmethod
     def samples(cls, **arguments: Any) -> list[str]:
@@ -125,7 +140,16 @@ class ActorConsumer(Consumer):
             greeting = {"type": "session", "token": opened.token, "resumed": opened.is_resumed}
             connection.send_text(msgspec.json.encode(greeting).decode())
         machine = Machine(self.setup.rules, state, timers)
-        self.actor = actor = Actor(machine, own, connection, kept, self.setup.on_error)
+        about = recordings.About(
+            id=connection.id,
+            endpoint=connection.endpoint,
+            session=kept.session.id if kept else None,
+            server=connection.server_id,
+            user=connection.user.pk if connection.user else None,
+            begun_at=connection.connected_at,
+        )
+        tape = self.setup.tape(about, own)
+        self.actor = actor = Actor(machine, own, connection, kept, self.setup.on_error, tape, self._farewell)
         connection.actor = actor
         connection.on_private(self._told)
         is_resumed = bool(opened and opened.is_resumed)
@@ -157,7 +181,7 @@ class ActorConsumer(Consumer):
 
     async def disconnect(self, code: int) -> None:
         if self.actor:
-            await self.actor.leave(ClientDisconnected(**self._client(), time=timezone.now(), code=code))
+            await self.actor.leave(self._farewell(code))
 
     # ----------------------------------------------------------------------------------------------------------
     def _told(self, content: Content) -> None:
@@ -167,6 +191,9 @@ class ActorConsumer(Consumer):
             self.actor.tell_soon(content if isinstance(content, bytes) else self.setup.decoder(content))
         except Invalid as error:
             logger.warning("%s: what was published to it is no message: %s", self.actor, error)
+
+    def _farewell(self, code: int) -> ClientDisconnected:
+        return ClientDisconnected(**self._client(), time=timezone.now(), code=code)
 
     def _client(self) -> dict[str, Any]:
         connection = self.connection

@@ -10,13 +10,15 @@ import logging
 import uuid
 
 from django.db import transaction
+from django.utils import timezone
 
 from realtime_project import database
 from realtime_project.private import SERVER
 from realtime_project.topics import Topic
 
-from . import runtime, sessions
-from .consumers import ActorConsumer, Setup
+from . import recordings, runtime, sessions
+from .consumers import Setup
+from .endpoints import setups
 from .machine import Machine
 from .runtime import Actor, Kept
 from .stored import Own, Unreadable
@@ -28,23 +30,9 @@ MOST = 100  # sessions at a look
 LONGEST = 30.0  # seconds for an actor's messages and calls
 
 
-def setups() -> dict[str, Setup]:
-    """The endpoints whose actors are stored: path → what they have in common."""
-    from realtime_project.routing import applications  # which needs every app's routing
-
-    found = {}
-    for path, app in applications.items():
-        consumer = getattr(app, "consumer_class", None)
-        if isinstance(consumer, type) and issubclass(consumer, ActorConsumer):
-            setup: Setup = app.consumer_initkwargs["setup"]
-            if setup.codec:
-                found[path] = setup
-    return found
-
-
 async def keep() -> None:
     """As long as this process serves."""
-    known = setups()
+    known = {path: setup for path, setup in setups().items() if setup.codec}
     while known:
         await asyncio.sleep(LOOK)
         try:
@@ -78,7 +66,11 @@ async def _play(setup: Setup | None, opened: sessions.Opened) -> None:
         await database.run(sessions.put_aside, session)
         return
     kept = Kept(session, setup.codec, nobody)
-    actor = Actor(Machine(setup.rules, state, timers), nobody, None, kept, setup.on_error)
+    about = recordings.About(session.owner, session.endpoint, session.id, SERVER, session.user, timezone.now())
+    tape = setup.tape(about, nobody)
+    if tape:
+        tape.note(recordings.BEGIN, "resumed", state, state, [])
+    actor = Actor(Machine(setup.rules, state, timers), nobody, None, kept, setup.on_error, tape)
     try:
         async with asyncio.timeout(LONGEST):
             await actor.rest()

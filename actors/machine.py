@@ -32,6 +32,7 @@ class Outcome(NamedTuple):
 
     state: Any
     effects: Effects  # those that concern the world, in order
+    wanted: Effects  # all of them
     timers: Mapping[str, Timer] | None = None  # None: as they were
     is_postponed: bool = False
     has_moved: bool = False  # another state was entered
@@ -91,7 +92,7 @@ class Machine:
                 raise RuleError(f"{rule!r}: an actor has at most {TIMERS} timers")
             if is_postponed and (rule is None or len(self.postponed) >= POSTPONED):
                 raise RuleError(f"{rule!r}: a message can be postponed, at most {POSTPONED} at a time")
-        return Outcome(state, world, timers, is_postponed, has_moved)
+        return Outcome(state, world, effects, timers, is_postponed, has_moved)
 
     def accept(self, outcome: Outcome, message: Any = None) -> Sequence[Any]:
         """It has happened. Returns the messages that were put aside and are due again, before any other."""

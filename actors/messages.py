@@ -7,6 +7,9 @@ from typing import Any, get_origin
 
 import msgspec
 
+SECRET = "secret"  # in the `extra` of a field's Meta
+Secret = msgspec.Meta(extra={SECRET: True})  # `password: Annotated[str, Secret]`: the recorder never keeps it
+
 
 class Message(msgspec.Struct, frozen=True, tag=True, tag_field="type"):
     """The base of what clients send as JSON: `class FetchRequest(Message, frozen=True): key: str`.

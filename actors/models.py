@@ -1,6 +1,6 @@
-"""The tables of actor mode. Only store.py writes StoreEntry, and only sessions.py ActorSession.
-
-Of an OutboundClient staff write what it is, in the admin; outbound.py writes whether it is wanted and how it goes.
+"""The tables of actor mode. Only store.py writes StoreEntry, only sessions.py ActorSession, and only recordings.py
+Recording and Step. Of an OutboundClient staff write what it is, in the admin; outbound.py writes whether it is wanted
+and how it goes.
 """
 
 from typing import Any
@@ -90,3 +90,53 @@ class OutboundClient(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Recording(models.Model):
+    """One actor's life on one connection, as the flight recorder saw it. It goes with its user's account."""
+
+    id = models.CharField(max_length=32, primary_key=True)  # the connection's
+    endpoint = models.CharField(max_length=255, db_index=True)
+    session = models.CharField(max_length=32, null=True, db_index=True)  # where its state is stored, if it is
+    server = models.CharField(max_length=32)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
+    begun_at = models.DateTimeField()
+    last_at = models.DateTimeField(db_index=True)
+    taken = models.PositiveBigIntegerField(default=0)  # steps, those that were dropped since included
+    missed = models.PositiveBigIntegerField(default=0)  # steps that came faster than they could be kept
+    state = models.CharField(max_length=100)  # the last one's name
+    ended = models.BooleanField(default=False)
+
+    class Meta:
+        default_permissions = ["view", "delete"]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} {self.id[:8]}"
+
+
+class Step(models.Model):
+    """What one message came to. The values are JSON, as portable.py writes them: cut, and without what is secret."""
+
+    recording = models.ForeignKey(Recording, on_delete=models.CASCADE, related_name="steps")
+    number = models.PositiveBigIntegerField()  # from 0, with holes where steps were missed
+    at = models.DateTimeField(db_index=True)
+    kind = models.CharField(max_length=10)  # portable.KINDS
+    message = models.CharField(max_length=100, db_index=True)  # its type's name
+    before = models.CharField(max_length=100)  # states' names
+    after = models.CharField(max_length=100)
+    rule = models.CharField(max_length=255, blank=True)
+    took = models.FloatField()  # seconds that the handler took
+    is_again = models.BooleanField(default=False)  # it had been put aside
+    is_redacted = models.BooleanField(default=False)  # something of it was not kept
+    told = models.TextField()  # the message
+    was = models.TextField()  # the state before
+    became = models.TextField()
+    effects = models.TextField()  # a list
+    error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["recording", "number"], name="one_step_a_number")]
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.before} → {self.after}"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -32,10 +33,10 @@ class RuleError(Exception):
 class Rule:
     """One row of the table."""
 
-    __slots__ = ("handler", "is_async", "message", "state", "where")
+    __slots__ = ("handler", "is_async", "message", "state", "to", "where")
 
-    def __init__(self, message: Pattern, state: Pattern, handler: Handler) -> None:
-        self.message, self.state, self.handler = message, state, handler
+    def __init__(self, message: Pattern, state: Pattern, handler: Handler, to: tuple[Pattern, ...] | None) -> None:
+        self.message, self.state, self.handler, self.to = message, state, handler, to
         self.is_async = inspect.iscoroutinefunction(handler)
         self.where = _where(handler)
 
@@ -48,6 +49,13 @@ class Rule:
             raise RuleError(f"{self!r}: a handler returns (effects, new state), not {returned!r:.200}")
         effects, state = returned
         return effects_of(effects, self), state
+
+    def check(self, old: Any, new: Any) -> None:
+        """Raises RuleError where a rule that says where it leads has led elsewhere. Staying is always allowed."""
+        if self.to is not None and phase(new) != phase(old) and not any(map(partial(_is_of, new), self.to)):
+            raise RuleError(
+                f"{self!r} leads to {', '.join(map(repr, self.to)) or 'no other state'}, not to {new!r:.200}"
+            )
 
 
 def effects_of(effects: Any, source: object) -> Effects:
@@ -105,6 +113,7 @@ class Rules:
         self.rules: list[Rule] = []
         self.entries: list[Passage] = []
         self.exits: list[Passage] = []
+        self.ignored: list[tuple[Pattern, Pattern]] = []
         self.upcasters: dict[int, Callable[[Data], Data]] = {}
         self._compiled: dict[tuple[type, type], tuple[Step, ...]] = {}
         for key, handler in (table or {}).items():
@@ -113,16 +122,26 @@ class Rules:
             self.on(*key)(handler)
 
     # declaring ------------------------------------------------------------------------------------------------
-    def on(self, message: Any, state: Any) -> Callable[[AnyHandler], AnyHandler]:
-        """Declare a rule: `@rules.on(str, Named)` above `def say(message, state)`."""
+    def on(self, message: Any, state: Any, *, to: Sequence[Any] | None = None) -> Callable[[AnyHandler], AnyHandler]:
+        """Declare a rule: `@rules.on(str, Named)` above `def say(message, state)`.
+
+        to: the states that it may lead to, where a diagram cannot see it; another one is then a mistake. `[]`: none.
+        """
         patterns = Pattern(message), Pattern(state)
+        if to is not None and not isinstance(to, list | tuple):
+            raise TypeError(f"to is a list of states, not {to!r:.200}")
+        led = None if to is None else tuple(map(Pattern, to))
 
         def declare(handler: AnyHandler) -> AnyHandler:
             _callable_with(handler, 2, "a handler is called with (message, state)")
-            self._add(Rule(*patterns, handler))
+            self._add(Rule(*patterns, handler, led))
             return handler
 
         return declare
+
+    def ignore(self, message: Any, state: Any) -> None:
+        """Say that what no rule is for is dropped on purpose: `rules.ignore(bytes, Named)`. `check` then is content."""
+        self.ignored.append((Pattern(message), Pattern(state)))
 
     def on_entry(self, state: Any) -> Callable[[AnyHandler], AnyHandler]:
         """`@rules.on_entry(Waiting)` above `def begin(state)`: its effects follow those of the rule that led here."""
@@ -159,6 +178,7 @@ class Rules:
                 both._add(rule)
             both.entries += rules.entries
             both.exits += rules.exits
+            both.ignored += rules.ignored
             for version, function in rules.upcasters.items():
                 both.upcast(version)(function)
         return both
@@ -184,7 +204,8 @@ class Rules:
 
     def states(self) -> list[type]:
         """The tagged structs that the rules name as states."""
-        patterns = [rule.state for rule in self.rules] + [passage.state for passage in (*self.entries, *self.exits)]
+        patterns = [pattern for rule in self.rules for pattern in (rule.state, *(rule.to or ()))]
+        patterns += [passage.state for passage in (*self.entries, *self.exits)]
         named = dict.fromkeys(each for pattern in patterns for each in (*pattern.types, type(pattern.source)))
         return [
             each
@@ -249,6 +270,8 @@ class Rules:
     def complete(self, rule: Rule, old: Any, returned: Any) -> tuple[Effects, Any]:
         """What a rule's handler returned, with the effects of the states that are left and entered."""
         effects, state = rule.settle(returned)
+        if rule.to is not None:
+            rule.check(old, state)
         leaving, entering = self.passing(old, state)
         return ([*leaving, *effects, *entering] if leaving or entering else effects), state
 
@@ -275,10 +298,14 @@ class Rules:
 
 def _passing(passages: list[Passage], state: Any) -> Effects:
     for passage in passages:
-        fits = passage.state.fits(type(state))
-        if fits is True or (fits is not False and fits(state)):
+        if _is_of(state, passage.state):
             return passage.effects(state)
     return []
+
+
+def _is_of(state: Any, pattern: Pattern) -> bool:
+    fits = pattern.fits(type(state))
+    return fits is True or (fits is not False and fits(state))
 
 
 def _callable_with(function: Any, number: int, rule: str) -> None:

@@ -11,7 +11,7 @@ import inspect
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Literal, NamedTuple
 
 from realtime_project.commits import Unavailable, commits
@@ -19,10 +19,11 @@ from realtime_project.feeds import Subscription
 from realtime_project.figures import counters
 from realtime_project.publishing import Publish
 
-from . import sessions
+from . import recordings, sessions
 from .effects import Effect, Write
 from .machine import Machine, Outcome
 from .performers import Connection, Heard, performers
+from .recorder import Tape
 from .rules import Rule, effects_of
 from .stored import Codec, Own
 
@@ -95,8 +96,13 @@ class Actor:
         connection: Connection | None = None,
         kept: Kept | None = None,
         on_error: OnError = "keep",
+        tape: Tape | None = None,
+        farewell: Callable[[int], Any] | None = None,
     ) -> None:
+        """farewell: makes the last message, of a close code, for end()."""
         self.machine, self.connection, self.kept, self.on_error = machine, connection, kept, on_error
+        self.farewell = farewell
+        self.tape = tape  # of the flight recorder, if it records this one
         self.stopped = False
         self.last_message_at = time.time()  # seconds since 1970
         self.subscriptions: dict[str, Subscription] = {}
@@ -110,6 +116,8 @@ class Actor:
         self._ringing: set[str] = set()  # timers whose Due waits in the mailbox
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_left = False  # its last message has come
+        self._is_over = False  # ... and nothing of it is kept
+        self._carrying_out = False  # decided, and about to be saved
         self._is_stale = False  # a timer has run out since the last save
         self._loop = asyncio.get_running_loop()
         if connection:
@@ -141,6 +149,8 @@ class Actor:
         """Enter the first state, or take the timers up again where the state is one that was left."""
         if not is_resumed:
             await self._attempt(None, None, self._enter())
+        elif self.tape:
+            self.tape.note(recordings.BEGIN, "resumed", self.state, self.state, [])
         self._set_alarm()
 
     async def tell(self, message: Any) -> None:
@@ -179,6 +189,17 @@ class Actor:
         finally:  # also where its client's task is cancelled
             self.stop()
 
+    def end(self) -> None:
+        """Stop it for good, as Done() does, but let it handle its client's leaving first. Its client is closed with
+        1000, and nothing of it stays stored. Idempotent.
+        """
+        if self.stopped or self._is_over or not self.farewell:
+            return
+        self._is_over = True
+        self._mailbox.clear()
+        self._close(DONE, "")
+        self.spawn(self.leave(self.farewell(DONE)))
+
     async def rest(self) -> None:
         """For an actor whose client is away: let its timers run out, await its calls, then leave the session."""
         self._ring()
@@ -193,8 +214,11 @@ class Actor:
         if self.stopped:
             return
         self.stopped = True
+        if self.tape:
+            self.tape.end()
         if self.connection:
             actors.pop(self.connection.id, None)
+        self.farewell = None  # which may refer to this actor
         self._mailbox.clear()
         self.machine.postponed.clear()
         if self._alarm:
@@ -266,6 +290,8 @@ class Actor:
         if rule is None:
             counts.dropped += 1
             counters.drops += 1
+            if self.tape:
+                self.tape.note(recordings.DROPPED, message, machine.state, machine.state, [])
             logger.debug("%s: no rule for %.200r in %.200r", self, message, machine.state)
         else:
             await self._attempt(rule, message, self._apply(rule, message))
@@ -274,22 +300,31 @@ class Actor:
         """Let something happen as a whole, or not at all."""
         try:
             await work
-        except Lost:
+        except Lost as error:
+            self._note_failure(rule, message, error)
             logger.info("%s: its session was taken up by another connection", self)
             self._close(MOVED, "the session was taken up elsewhere")
             self.stop()
         except Unavailable as error:
             counts.failed += 1
+            self._note_failure(rule, message, error)
             logger.error("%s: %.200r cannot be saved: %s", self, message, error)
             self._close(LATER, "try again later")  # what cannot be kept must not look as if it were
-        except Exception:
+        except Exception as error:
             counts.failed += 1
+            self._note_failure(rule, message, error)
             logger.exception("%s: %s failed; the state is kept", self, rule or "a step")
             if self.on_error == "close":
                 self._close(FAILED, "internal error")
 
+    def _note_failure(self, rule: Rule | None, message: Any, error: Exception) -> None:
+        if self.tape:
+            kind = recordings.FAILED if not self._carrying_out else recordings.UNDONE
+            self.tape.note(kind, message, self.state, self.state, [], rule, 0.0, repr(error))
+        self._carrying_out = False
+
     async def _enter(self) -> None:
-        await self._come_true(self.machine.begin(self._loop.time()), None)
+        await self._come_true(self.machine.begin(self._loop.time()), "begun", recordings.BEGIN)
 
     async def _apply(self, rule: Rule, message: Any) -> None:
         begun = time.perf_counter()
@@ -301,7 +336,9 @@ class Actor:
             took = max(took, watched.longest)
         if took > SLOW:
             logger.warning("%s: %r held the event loop for %.0f ms", self, rule, took * 1000)
-        await self._come_true(self.machine.decide(rule, returned, self._loop.time()), message)
+        whole = took if self.tape is None else time.perf_counter() - begun
+        outcome = self.machine.decide(rule, returned, self._loop.time())
+        await self._come_true(outcome, message, recordings.RULE, rule, whole)
         counts.handled += 1
 
     async def _operate(self, heard: Heard) -> None:
@@ -310,11 +347,15 @@ class Actor:
         if inspect.isawaitable(effects):
             effects = await effects
         if effects is not None:
-            await self._come_true(self.machine.follow(effects_of(effects, heard.op), self._loop.time()), None)
+            outcome = self.machine.follow(effects_of(effects, heard.op), self._loop.time())
+            await self._come_true(outcome, heard, recordings.HEARD)
 
-    async def _come_true(self, outcome: Outcome, message: Any) -> None:
+    async def _come_true(
+        self, outcome: Outcome, message: Any, kind: str, rule: Rule | None = None, took: float = 0.0
+    ) -> None:
         """Save an outcome, accept it, perform it."""
-        machine, effects = self.machine, outcome.effects
+        machine, effects, before = self.machine, outcome.effects, self.machine.state
+        self._carrying_out = True
         saved: list[Effect | Publish] = []
         for effect in effects:
             if type(effect) not in performers:
@@ -324,6 +365,9 @@ class Actor:
         if saved or (self.kept and (self._is_left or self._is_news(outcome))):
             await self._save(outcome, saved)
         again = machine.accept(outcome, message)
+        self._carrying_out = False
+        if self.tape:
+            self.tape.note(kind, message, before, outcome.state, outcome.wanted, rule, took)
         if again:
             self._mailbox.extendleft(reversed(again))
         for effect in effects:
@@ -347,6 +391,8 @@ class Actor:
         save = sessions.Save(None, 0, "", "", None, False, False)
         if self.kept:
             save = self.kept.save(self.machine, outcome, shift(), self._is_left)
+            if self._is_left and self._is_over:
+                save = save._replace(is_final=True)
         save = save._replace(
             publishes=[(each.topic.name, each.content) for each in effects if isinstance(each, Publish)],
             writes=[(each.function, each.arguments) for each in effects if isinstance(each, Write)],
@@ -394,15 +440,15 @@ class Actor:
                 self._ringing.add(name)
 
 
-def close(id: str, code: int = DONE, reason: str = "") -> bool:
-    """Close the client of the actor with this connection's id: its last message follows, then it has stopped.
+def end(id: str) -> bool:
+    """Stop the actor with this connection's id for good. False where this process has no such actor (any more).
 
-    False where this process has no such actor (any more). For other servers there is control.close.
+    For actors of any server there is realtime_project.control.stop.
     """
     actor = actors.get(id)
-    if actor is None or actor.connection is None:
+    if actor is None:
         return False
-    actor.connection.close_soon(code, reason)
+    actor.end()
     return True
 
 

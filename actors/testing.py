@@ -15,35 +15,51 @@ import inspect
 from collections import deque
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from realtime_project.publishing import Named
 
 from .effects import Call, Close
-from .machine import Machine, Outcome
+from .machine import OWN, Machine, Outcome
 from .messages import CallFailed, ClientConnected, ClientDisconnected
-from .rules import Effects, Rules
+from .rules import Effects, Rule, Rules
 
 BEGUN = datetime(2000, 1, 1, tzinfo=UTC)  # when every play begins
+
+
+class Handled(NamedTuple):
+    """What one message came to. rule: None where no rule was for it, and at the beginning."""
+
+    message: Any
+    before: Any
+    after: Any
+    effects: Effects  # all of them
+    rule: Rule | None
 
 
 class Play:
     """One actor on a stage. Its clock stands still until advance().
 
-    state: what it is in now · effects: everything it has wanted done, in order, timers apart · dropped: messages
-    that no rule was for · stopped: it is Done, or its client has gone · now: seconds since the beginning.
+    state: what it is in now · effects: everything it has wanted done, in order, timers apart · inner: what it has
+    wanted of itself, in order: timers, and to postpone · dropped: messages that no rule was for · handled: every
+    message and what it came to · stopped: it is Done, or its client has gone · now: seconds since the beginning.
+
+    resumed: it takes a state up again instead of entering it.
 
     What a handler raises is raised here, and so is a wrong return: the state is then what it was.
     """
 
-    def __init__(self, rules: Rules, state: Any) -> None:
+    def __init__(self, rules: Rules, state: Any, *, resumed: bool = False) -> None:
         self.now = 0.0
         self.effects: Effects = []
+        self.inner: Effects = []
+        self.handled: list[Handled] = []
         self.dropped: list[Any] = []
         self.stopped = False
         self._machine = Machine(rules, state)
         self._mailbox: deque[Any] = deque()
-        self._happened(self._machine.begin(self.now))
+        if not resumed:
+            self._happened(self._machine.begin(self.now), state, None, None)
 
     @property
     def state(self) -> Any:
@@ -72,6 +88,11 @@ class Play:
         """The effects since the last take(), so that a test can look at one step at a time."""
         effects, self.effects = self.effects, []
         return effects
+
+    def put(self, state: Any) -> None:
+        """Put it into a state, whatever it was in; its timers and what it had put aside are forgotten."""
+        self._machine = Machine(self._machine.rules, state)
+        self.stopped = False
 
     # what happens to it ---------------------------------------------------------------------------------------
     def connect(self, **fields: Any) -> Effects:
@@ -131,13 +152,16 @@ class Play:
         rule = machine.rules.find(message, machine.state)
         if rule is None:
             self.dropped.append(message)
+            self.handled.append(Handled(message, machine.state, machine.state, [], None))
             return
         returned = rule.handler(message, machine.state)
         if inspect.iscoroutine(returned):
             returned = _finish(returned)
-        self._happened(machine.decide(rule, returned, self.now), message)
+        self._happened(machine.decide(rule, returned, self.now), machine.state, message, rule)
 
-    def _happened(self, outcome: Outcome, message: Any = None) -> None:
+    def _happened(self, outcome: Outcome, before: Any, message: Any, rule: Rule | None) -> None:
+        self.handled.append(Handled(message, before, outcome.state, outcome.wanted, rule))
+        self.inner += [effect for effect in outcome.wanted if type(effect) in OWN]
         self._mailbox.extendleft(reversed(self._machine.accept(outcome, message)))
         self.effects += outcome.effects
         self.stopped = outcome.is_final
@@ -168,6 +192,59 @@ class Place(Named):
 
     def __repr__(self) -> str:
         return f"Place({self.name!r})"
+
+
+class Someone:
+    """Who is connected, as far as a test or a recording says so. pk None: nobody who is logged in."""
+
+    is_active = True
+    is_staff = is_superuser = False
+
+    def __init__(self, pk: Any, name: str = "") -> None:
+        self.pk = self.id = pk
+        self.username = self.name = name
+
+    @property
+    def is_authenticated(self) -> bool:
+        return self.pk is not None
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self.pk is None
+
+    def get_username(self) -> str:
+        return self.username
+
+    def __str__(self) -> str:
+        return self.username
+
+    def __repr__(self) -> str:
+        return f"Someone({self.pk!r}, {self.username!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Someone) and other.pk == self.pk
+
+    def __hash__(self) -> int:
+        return hash(self.pk)
+
+
+class Anything:
+    """Equal to everything, and a function, so that it can stand for one: ANYTHING."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __call__(self, *args: Any) -> Any:
+        raise AssertionError("ANYTHING stands for a function that is not known here")
+
+    def __repr__(self) -> str:
+        return "ANYTHING"
+
+
+ANYTHING = Anything()
 
 
 def _finish(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -22,10 +22,13 @@ from unfold.widgets import (
 )
 
 from realtime_project import bans, control
-from realtime_project.actions import Action, Data, Done, Reasoned, Target, count, names_of, publishable, target_of
+from realtime_project.actions import Action, Data, Done, Reasoned, count, names_of, publishable
 from realtime_project.feeds import Content
 from realtime_project.models import Ban, Connection, Server, TopicHead
+from realtime_project.record import Target, target_of
 from realtime_project.topics import Topic, topic_out
+
+from .models import Actor
 
 SHOWN = 120  # characters of a content in the record
 
@@ -118,6 +121,13 @@ def close_user(request: HttpRequest, people: Sequence[Any], data: Data) -> Done:
     return Done(f"Closing all connections of {names_of(people)}.", what, [target_of(person) for person in people])
 
 
+def stop(request: HttpRequest, rows: Sequence[Connection], data: Data) -> Done:
+    gone = control.stop_all([row.pk for row in rows])
+    if not gone:
+        raise LookupError("They have stopped already.")
+    return Done(f"Stopping {count(len(gone), 'actor')}.", "Stopped", [target_of(row) for row in rows if row.pk in gone])
+
+
 def ban(request: HttpRequest, _: Sequence[Any], data: Data) -> Done:
     person, address = data["person"], data["address"]
     me: Any = request.user
@@ -171,6 +181,7 @@ def _short(content: Content) -> str:
 # all of them ----------------------------------------------------------------------------------------------------
 CLIENTS, TOPICS = "admin:realtime_project_connection_changelist", "admin:realtime_project_topichead_changelist"
 SERVERS, BANS = "admin:realtime_project_server_changelist", "admin:realtime_project_ban_changelist"
+ACTORS = "admin:admin_panel_actor_changelist"
 CLOSE = "realtime_project.close_connection"
 
 ACTIONS = [
@@ -183,6 +194,12 @@ ACTIONS = [
         "close-user", CLOSE, "Close all connections of a person",
         "On every server, whatever they are connected to. They may connect again at once.",
         "Close all", CloseForm, close_user, CLIENTS, "user", grave=True,
+    ),
+    Action(
+        "stop", "realtime_project.stop_connection", "Stop actors",
+        "The actor handles that its client leaves, and is over: what is stored of it is deleted, its timers too. "
+        "Its client is told 1000, and begins anew if it comes again.",
+        "Stop", Reasoned, stop, ACTORS, Actor, grave=True,
     ),
     Action(
         "message", "realtime_project.message_connection", "Send a message",

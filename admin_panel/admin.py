@@ -4,13 +4,14 @@ at; what can be done starts at a button and leads to the order's own page.
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
@@ -21,27 +22,25 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from realtime_project import registry
+from realtime_project import overview
 from realtime_project.actions import MOST, collect
+from realtime_project.control import PREFIX as CONTROL
 from realtime_project.listing import Live, ago, ordering
-from realtime_project.models import Ban, Connection, Server, TopicEvent, TopicHead
+from realtime_project.models import Ban, Connection, Server, TopicHead
 
 from .models import Actor
 from .snapshot import SILENT
 from .views import order
 
 DANGER = ActionVariant.DANGER
+OWN = re.compile(r"Topic\('(conn\.(?:in|out)):[0-9a-f]{32}:[0-9a-f]{32}'\)")  # its client's
+ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24}\b")
+GLANCE = 140  # characters of a state in a list
 
 
 def busiest() -> list[dict[str, Any]]:
-    """The topics of which the servers report most events, plain ones too, added up over the servers."""
-    found: dict[str, dict[str, Any]] = {}
-    for topics in registry.servers().values_list("topics", flat=True):
-        for topic in topics:
-            total = found.setdefault(topic["name"], {**topic, "subscribers": 0, "rate": 0})
-            total["subscribers"] += topic["subscribers"]
-            total["rate"] = round(max(total["rate"], topic["rate"]), 1)  # every server hears of every event
-    return sorted(found.values(), key=lambda topic: (-topic["rate"], -topic["subscribers"], topic["name"]))[:12]
+    """The topics that are read now, kept or not, the busiest first."""
+    return [row for row in overview.topics(limit=12)[0] if row["subscribers"]]
 
 
 class Watched(Live):
@@ -135,7 +134,12 @@ class ConnectionAdmin(Watched):
     list_select_related = ["user", "server"]
     ordering = ["-connected_at"]
     actions = ["close_selected"]
-    actions_detail = ["close", "message", "close_user", "ban_user", "ban_address"]
+    actions_detail: ClassVar[list[Any]] = [
+        "close",
+        "stop",
+        "message",
+        {"title": "More", "icon": "more_vert", "items": ["close_user", "ban_user", "ban_address"]},
+    ]
     search_help_text = "Name, address, path, or the beginning of an id"
     change_form_outer_after_template = "admin_panel/tail.html"
 
@@ -177,9 +181,25 @@ class ConnectionAdmin(Watched):
     def sent(self, row: Connection) -> str:
         return f"{row.messages_out:,}"
 
+    @display(description="bytes in", ordering="bytes_in")
+    def size_in(self, row: Connection) -> str:
+        return filesizeformat(row.bytes_in)
+
     @display(description="bytes out", ordering="bytes_out")
-    def size(self, row: Connection) -> str:
+    def size_out(self, row: Connection) -> str:
         return filesizeformat(row.bytes_out)
+
+    @display(description="in/s", ordering="rate_in")
+    def pace_in(self, row: Connection) -> str:
+        return f"{row.rate_in:,.1f}"
+
+    @display(description="out/s", ordering="rate_out")
+    def pace_out(self, row: Connection) -> str:
+        return f"{row.rate_out:,.1f}"
+
+    @display(description="unsent", ordering="unsent")
+    def waits(self, row: Connection) -> str:
+        return filesizeformat(row.unsent) if row.unsent else "0"
 
     @display(description="last message", ordering="last_message_at")
     def told(self, row: Connection) -> str:
@@ -189,6 +209,12 @@ class ConnectionAdmin(Watched):
     def has_close_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.may(request, "close")
 
+    def has_stop_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """obj: in a list None, and on a client's page its id: what has no actor cannot be stopped."""
+        if not self.may(request, "stop"):
+            return False
+        return obj is None or not Connection.objects.filter(pk=getattr(obj, "pk", obj)).exclude(mode="actor").exists()
+
     def has_message_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.may(request, "message")
 
@@ -197,15 +223,22 @@ class ConnectionAdmin(Watched):
 
     @admin.action(description="Close…", permissions=["close"])
     def close_selected(self, request: HttpRequest, rows: QuerySet[Connection]) -> HttpResponse | None:
+        return self._order_all(request, "close", rows)
+
+    def _order_all(self, request: HttpRequest, name: str, rows: QuerySet[Connection]) -> HttpResponse | None:
         ids = list(rows.values_list("pk", flat=True)[: MOST + 1])
         if len(ids) > MOST:
-            messages.error(request, f"At most {MOST:,} connections are closed at once.")
+            messages.error(request, f"One order is about {MOST:,} at most. Choose fewer, or find them by a filter.")
             return None
-        return order(request, "close", ids)
+        return order(request, name, ids)
 
     @action(description="Close…", permissions=["close"], variant=DANGER, icon="close")
     def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return ordering("close", targets=object_id)
+
+    @action(description="Stop…", permissions=["stop"], variant=DANGER, icon="stop_circle")
+    def stop(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return ordering("stop", targets=object_id)
 
     @action(description="Send a message…", permissions=["message"], icon="send")
     def message(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -235,17 +268,59 @@ class ConnectionAdmin(Watched):
         return redirect("admin:realtime_project_connection_changelist")
 
 
+class Choice(admin.SimpleListFilter):
+    """A filter of a few conditions, each with a name."""
+
+    conditions: ClassVar[dict[str, tuple[str, dict[str, Any]]]]  # value in the address → (words, lookups)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, words) for value, (words, _) in self.conditions.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        _, condition = self.conditions.get(self.value() or "", ("", {}))
+        return queryset.filter(**condition)
+
+
+class Waiting(Choice):
+    """Slow readers: what was written to them waits in the server."""
+
+    title, parameter_name = "unsent bytes", "unsent"
+    conditions: ClassVar = {
+        "some": ("some: slow readers", {"unsent__gt": 0}),
+        "much": ("half the limit or more", {"unsent__gte": settings.WEBSOCKET_MAX_BUFFER / 2}),
+    }
+
+
+class Known(Choice):
+    title, parameter_name = "person", "person"
+    conditions: ClassVar = {
+        "somebody": ("logged in", {"user__isnull": False}),
+        "nobody": ("anonymous", {"user__isnull": True}),
+    }
+
+
+class Stored(Choice):
+    title, parameter_name = "state", "stored"
+    conditions: ClassVar = {
+        "yes": ("stored", {"session__isnull": False}),
+        "no": ("in memory alone", {"session__isnull": True}),
+    }
+
+
 @admin.register(Connection)
 class ClientAdmin(ConnectionAdmin):
-    list_display = ["short", "person", "path", "mode", "address", "place", "age", "received", "sent", "size"]
-    list_filter = ["mode", "endpoint", "server"]
+    list_display = [
+        "short", "person", "path", "mode", "address", "place", "age", "pace_in", "pace_out", "waits",
+        "received", "sent",
+    ]  # fmt: skip
+    list_filter = ["mode", "endpoint", "server", Waiting, Known]
     fieldsets = [
         (None, {"fields": ["id", "user", "address", "origin", "connected_at", "age"]}),
         ("Where", {"fields": ["server", "channel_id", "endpoint", "path", "mode", "subprotocol"]}),
-        ("Traffic", {"fields": ["messages_in", "messages_out", "bytes_in", "bytes_out"]}),
+        ("Traffic", {"fields": ["messages_in", "messages_out", "size_in", "size_out", "pace_in", "pace_out", "waits"]}),
         ("Actor", {"fields": ["state", "session", "told"]}),
     ]
-    readonly_fields = ["address", "age", "told"]
+    readonly_fields = ["address", "age", "told", "size_in", "size_out", "pace_in", "pace_out", "waits"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         sets = super().get_fieldsets(request, obj)
@@ -254,35 +329,75 @@ class ClientAdmin(ConnectionAdmin):
 
 @admin.register(Actor)
 class ActorAdmin(ConnectionAdmin):
-    list_display = ["short", "endpoint", "state", "session", "person", "address", "age", "told", "received"]
-    list_filter = ["endpoint", "server"]
+    list_display = ["short", "endpoint", "glance", "kept", "person", "address", "age", "told", "received"]
+    list_filter = ["endpoint", "server", Stored]
+    search_help_text = "Name, address, path, state, session, or the beginning of an id"
+    actions = ["stop_selected", "close_selected"]
     fieldsets = ClientAdmin.fieldsets
     readonly_fields = ClientAdmin.readonly_fields
+
+    @display(description="state", ordering="state", empty_value="–")
+    def glance(self, row: Connection) -> Any:
+        """As much of it as a list has room for: identifiers are cut, and so is the rest. The client's page has all."""
+        if row.state is None:
+            return None
+        words = ID.sub(r"\1…", OWN.sub(r"Topic(\1)", row.state))
+        return words if len(words) <= GLANCE else f"{words[: GLANCE - 1]}…"
+
+    @display(description="session", ordering="session", empty_value="–")
+    def kept(self, row: Connection) -> str | None:
+        return row.session and f"{row.session[:8]}…"
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return [*super().get_search_fields(request), "state"]
+
+    @admin.action(description="Stop…", permissions=["stop"])
+    def stop_selected(self, request: HttpRequest, rows: QuerySet[Connection]) -> HttpResponse | None:
+        return self._order_all(request, "stop", rows)
 
 
 @admin.register(TopicHead)
 class TopicAdmin(Watched):
-    list_display = ["name", "offset", "retained"]
+    list_display = ["name", "subscribers", "rate", "offset", "retained", "since"]
     search_fields = ["name"]
     ordering = ["name"]
-    fields = ["name", "offset", "retained", "since"]
+    fields = ["name", "subscribers", "rate", "offset", "retained", "since"]
     list_before_template = "admin_panel/busiest.html"
-    readonly_fields = ["retained", "since"]
+    readonly_fields = ["subscribers", "rate", "retained", "since"]
     actions_list = ["publish"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TopicHead]:
         rows: QuerySet[TopicHead] = super().get_queryset(request)
-        kept = TopicEvent.objects.filter(topic=OuterRef("pk")).order_by("offset")  # no holes: two ends say how many
-        return rows.annotate(
-            first=Subquery(kept.values("offset")[:1]), first_at=Subquery(kept.values("created_at")[:1])
-        )
+        return overview.with_first(rows.exclude(name__startswith=CONTROL))  # those are between servers
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changes = super().get_changelist_instance(request)
+        now = overview.read_now()
+        for topic in changes.result_list:
+            topic.now = now.get(topic.name)
+        return changes
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return super().changelist_view(request, {**(extra_context or {}), "busiest": busiest()})
 
+    @display(description="subscribers")
+    def subscribers(self, topic: Any) -> str:
+        return f"{now['subscribers']:,}" if (now := self._now(topic)) else "–"
+
+    @display(description="events/s")
+    def rate(self, topic: Any) -> str:
+        return f"{now['rate']:,}" if (now := self._now(topic)) else "–"
+
+    def _now(self, topic: Any) -> dict[str, Any] | None:
+        """What the servers report of it, if it is read and among their busiest."""
+        if not hasattr(topic, "now"):
+            topic.now = overview.read_now(topic.name).get(topic.name)
+        found: dict[str, Any] | None = topic.now
+        return found
+
     @display(description="events kept")
     def retained(self, topic: Any) -> str:
-        return f"{topic.offset - topic.first + 1:,}" if topic.first else "0"
+        return f"{overview.kept(topic):,}"
 
     @display(description="since", empty_value="–")
     def since(self, topic: Any) -> Any:

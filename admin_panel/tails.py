@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
-from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
 
-from realtime_project import control, database, registry
-from realtime_project.actions import Target, record
+from realtime_project import control, database, follow, tails
 from realtime_project.consumers import Consumer
 from realtime_project.models import Connection
 
 logger = logging.getLogger(__name__)
 
-PERMISSION = "realtime_project.tail_connection"
-RENEW = 3.0  # seconds between two looks at the permission and the connection
-LASTING = 3 * RENEW  # seconds for which frames are sent without being asked for again
 FORBIDDEN, GONE, LATER = 4403, 4404, 1013  # close codes
 
 
 class TailConsumer(Consumer):
     """ws/admin/tail/<connection>/: {"type": "watching"}, then frames as they pass. What a watcher sends is ignored."""
 
-    mode = "tail"
+    mode = tails.MODE
     max_size: ClassVar[int | None] = 1024
     _watching: asyncio.Task[None] | None = None
 
@@ -42,14 +38,15 @@ class TailConsumer(Consumer):
         row: Connection | None = None
         try:
             while True:
-                found = await database.run(_look, user, id, to, row is None)
-                if isinstance(found, str):
-                    self.connection.close_soon(FORBIDDEN if found == "forbidden" else GONE, found)
-                    return
+                found = await database.run(follow.look, user, id, to, first=row is None)
                 if row is None:
                     self.connection.send_text(msgspec.json.encode({"type": "watching", "connection": id}).decode())
                 row = found
-                await asyncio.sleep(RENEW)
+                await asyncio.sleep(follow.RENEW)
+        except PermissionDenied:
+            self.connection.close_soon(FORBIDDEN, "forbidden")
+        except control.UnknownConnection:
+            self.connection.close_soon(GONE, "gone")
         except Exception as error:
             logger.warning("connection %s cannot be watched: %r", id, error)
             self.connection.close_soon(LATER, "try again later")
@@ -63,17 +60,3 @@ class TailConsumer(Consumer):
     async def disconnect(self, code: int) -> None:
         if self._watching:
             self._watching.cancel()
-
-
-def _look(user: Any, id: str, to: str, first: bool) -> Connection | str:
-    """The connection, watched for a while from now; or why it is not: "forbidden" or "gone"."""
-    person: Any = get_user_model()._default_manager.filter(pk=user, is_active=True, is_staff=True).first()
-    if person is None or not person.has_perm(PERMISSION):
-        return "forbidden"
-    row = Connection.objects.filter(pk=id, server__in=registry.servers()).exclude(mode=TailConsumer.mode).first()
-    if row is None:
-        return "gone"
-    if first:
-        record(person, "Watched its frames", "", [Target(Connection, row.pk, str(row))])
-    control.tail(row, to, LASTING)
-    return row

@@ -1,23 +1,24 @@
 """The panel's pages beside the lists: endpoints, the console, and the one page on which every order is given."""
 
-from collections import defaultdict
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Count, Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
-from realtime_project import registry, routing
-from realtime_project.actions import MOST, Action, collect, record
+from realtime_project import overview, registry, routing
+from realtime_project.actions import MOST, Action, collect
 from realtime_project.commits import Unavailable
-from realtime_project.models import Connection
+from realtime_project.record import record
 from realtime_project.topics import PublishError
+
+SUMMED = ("clients", "rate_in", "rate_out", "messages_in", "messages_out", "bytes")
 
 
 def order(request: HttpRequest, name: str, ids: list[str] | None = None) -> HttpResponse:
@@ -67,41 +68,33 @@ def _context(
 
 
 def endpoints(request: HttpRequest) -> HttpResponse:
-    """Every WebSocket endpoint that some server has, with what passes there now."""
+    """Every WebSocket endpoint that some server has, with its limits and what passes there now."""
     if not request.user.has_perm("realtime_project.view_server"):
         raise PermissionDenied
     servers = list(registry.servers())
-    modes: dict[str, str] = {}
-    having: dict[str, int] = defaultdict(int)
-    for server in servers:
-        for endpoint in server.endpoints:
-            modes[endpoint["path"]] = endpoint["mode"]
-            having[endpoint["path"]] += 1
-    live = Connection.objects.filter(server__in=[server.pk for server in servers])
-    sums = live.values("endpoint").annotate(
-        clients=Count("pk"),
-        received=Sum("messages_in"),
-        sent=Sum("messages_out"),
-        bytes=Sum("bytes_in") + Sum("bytes_out"),
-    )
-    found = {row["endpoint"]: row for row in sums.order_by()}
     clients = reverse("admin:realtime_project_connection_changelist")
-    rows = [
-        {
-            "path": path,
-            "mode": mode,
-            "servers": having[path],
-            "clients": 0,
-            "received": 0,
-            "sent": 0,
-            "bytes": 0,
-            **found.get(path, {}),
-            "url": f"{clients}?{urlencode({'endpoint__exact': path})}",
-        }
-        for path, mode in sorted(modes.items())
-    ]
-    context = {**admin.site.each_context(request), "title": "Endpoints", "rows": rows, "servers": len(servers)}
+    found: dict[str, dict[str, Any]] = {}
+    for row in overview.endpoints(servers):
+        total = found.setdefault(row["path"], {"path": row["path"], "servers": 0})
+        total["servers"] += 1
+        for name in SUMMED:
+            total[name] = round(total.get(name, 0) + row[name], 1)
+        total["url"] = f"{clients}?{urlencode({'endpoint__exact': row['path']})}"
+        for name, words in (("mode", row["mode"]), *_limits(row)):
+            if words not in total.setdefault(name, []):  # servers may have been told different limits
+                total[name].append(words)
+    rows = [found[path] for path in sorted(found)]
+    context = {**admin.site.each_context(request), "title": "Endpoints", "rows": rows}
     return TemplateResponse(request, "admin_panel/endpoints.html", context)
+
+
+def _limits(endpoint: dict[str, Any]) -> list[tuple[str, str]]:
+    """What an endpoint allows a client, in words."""
+    if "max_size" not in endpoint:  # of a server of an earlier version
+        return [("largest", "–"), ("pace", "–"), ("queue", "–")]
+    rate, burst = endpoint["rate"], endpoint["burst"]
+    pace = f"{rate:g}/s, {burst:g} at once" if rate else "no limit"
+    return [("largest", filesizeformat(endpoint["max_size"])), ("pace", pace), ("queue", f"{endpoint['queue']:,}")]
 
 
 def console(request: HttpRequest) -> HttpResponse:

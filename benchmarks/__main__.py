@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 import psycopg
 
 from . import cluster, report, servers
+from .client import Poller
 from .contestants import AT_HOME, OURS, OURS_STORED, PEERS, PRODUCTION, Contestant
-from .fanout import Mode
+from .fanout import Crowd, Mode, quiet
 from .generator import Figures
 from .processes import PROJECT, Server
 from .results import Results
@@ -35,6 +36,9 @@ TOGETHER = Mode("bursts of 64", 64, bursts=True)
 SHARED_READERS = 1_000  # of all servers together
 STORED = 64  # actors
 ALONE = 4.0  # seconds in which Redis is only rung
+PAIRS = 4  # of measurements with dashboards and without, a round
+KNOWN = 3.0  # seconds in which the database learns of all connections
+PICTURES = 50
 
 
 class Plan(NamedTuple):
@@ -259,7 +263,65 @@ def commands(postgres: Postgres, redis: Redis, plan: Plan) -> Figures:
     return {"a burst": sent / bursts, "a message": sent / figures["published"], "bursts": bursts}
 
 
-COMPARISONS = {"fanout": fanout, "echo": echo, "posts": posts, "transitions": transitions, "servers": shared}
+# Watched --------------------------------------------------------------------------------------------------------
+
+
+def watching(results: Results, contestants: list[Contestant], template: Path, plan: Plan) -> None:
+    """What it costs that staff watch, and how long one picture of the cluster takes."""
+    readers = max(plan.readers)
+    for number in range(plan.rounds):
+        print(f"\nFan-out to {readers:,} readers while staff watch, round {number + 1} of {plan.rounds}")
+        with servers.fresh(OURS, template) as server:
+            results.snapshots.append(snapshots(server, readers))
+            told = {"path": OURS.broadcast, "cookie": servers.employ(server), "readers": readers}
+            figures = generate(
+                "watched", server.log, port=server.port, server=server.pid, seconds=plan.posting, pairs=PAIRS, **told
+            )
+        for name, measured in figures.items():
+            results.watched.setdefault(name, []).extend(measured)
+            for each in measured:
+                say(name, each)
+
+
+def snapshots(server: Server, readers: int) -> Figures:
+    """Milliseconds that a picture takes, from the question to its text, with so many connections and nothing to do."""
+    assert OURS.broadcast
+    poller = Poller()
+    with servers.pinned(servers.GENERATOR_CORE):
+        try:
+            poller.open(server.port, Crowd(OURS.broadcast, readers, socketio=False).readers)
+            quiet(poller, KNOWN)
+            figures: Figures = server.python(SNAPSHOT)
+        finally:
+            poller.close()
+    assert figures["connections"] == readers, f"{figures['connections']:,.0f} of {readers:,} connections are known"
+    print(f"    a snapshot: {figures['median']:.1f} ms, {figures['longest']:.1f} at the longest of {PICTURES}")
+    return figures
+
+
+SNAPSHOT = f"""
+from time import perf_counter
+import msgspec
+from admin_panel import snapshot
+from realtime_project.models import Connection
+snapshot.read()  # which connects
+took = []
+for _ in range({PICTURES}):
+    began = perf_counter()
+    msgspec.json.encode(snapshot.picture(snapshot.read()))
+    took.append(1000 * (perf_counter() - began))
+took.sort()
+print(json.dumps({{"median": took[{PICTURES} // 2], "longest": took[-1], "connections": Connection.objects.count()}}))
+"""
+
+COMPARISONS = {
+    "fanout": fanout,
+    "echo": echo,
+    "posts": posts,
+    "transitions": transitions,
+    "servers": shared,
+    "watching": watching,
+}
 
 
 def main() -> None:

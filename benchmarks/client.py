@@ -94,6 +94,13 @@ class Poller:
             return True
         return bool(ready)
 
+    def leave(self, connection: "Connection") -> None:
+        """Hang up, without a word."""
+        number = connection.socket.fileno()
+        self._epoll.unregister(number)
+        del self._connections[number], self._readable[number]
+        connection.socket.close()
+
     def close(self) -> None:
         for connection in self._connections.values():
             connection.socket.close()

@@ -42,3 +42,4 @@ class Cluster:
         for server in self.servers:
             if server.process:
                 server.kill()
+            server.remove()

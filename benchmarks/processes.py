@@ -8,17 +8,23 @@ import os
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
-PROJECT = Path(__file__).resolve().parent.parent
+from .shell import PROJECT as PROJECT
+from .shell import Shell
+
 PATIENCE = 10.0  # seconds that anything may take on a busy machine before it has failed
+NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # whom clients of plain HTTP trust: reading all authorities takes time
+TEMPLATE = "template.sqlite3"
 STOPPING = 15.0  # seconds a server gets to leave on SIGTERM before it is killed
 
 
@@ -56,7 +62,7 @@ def copy_database(source: Path, target: Path) -> None:
 
 def make_template(folder: Path) -> Path:
     """A migrated database with the demo rooms, for servers to start from."""
-    template = folder / "template.sqlite3"
+    template = folder / TEMPLATE
     for command in (["migrate", "--verbosity", "0"], ["welcome"]):
         done = run(["manage.py", *command], environment(template))
         assert done.returncode == 0, f"manage.py {command[0]}:\n{done.stdout}{done.stderr}"
@@ -67,6 +73,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def browser(url: str, **options: Any) -> httpx.Client:
+    """A browser without scripts, before the pages of one server; `options` are httpx.Client's."""
+    defaults: dict[str, Any] = {"base_url": url, "timeout": PATIENCE, "trust_env": False, "verify": NOBODY}
+    return httpx.Client(**(defaults | options))
 
 
 class Server:
@@ -83,6 +95,8 @@ class Server:
         self.log_file = folder / "server.log"
         self.options: tuple[str, ...] = ()  # of `serve`
         self.process: subprocess.Popen[bytes] | None = None
+        self.shell: Shell | None = None  # what python() is given to; it stays while the server comes and goes
+        self._opening = threading.Lock()
 
     def command(self) -> list[str]:
         return [sys.executable, "manage.py", "serve", "-b", "127.0.0.1", "-p", str(self.port), *self.options]
@@ -111,7 +125,8 @@ class Server:
     def answers(self) -> bool:
         """Whether HTTP is served; any status will do."""
         try:
-            httpx.get(f"{self.url}/healthz", timeout=5, trust_env=False)
+            with browser(self.url, timeout=5) as asking:
+                asking.get("/healthz")
         except httpx.TransportError:
             return False
         return True
@@ -132,6 +147,14 @@ class Server:
         assert self.process, "never started"
         self.process.kill()
         self.process.wait()
+
+    def remove(self) -> None:
+        """Nothing of it is left running."""
+        if self.process:
+            self.stop()
+        if self.shell:
+            self.shell.end()
+            self.shell = None
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process, "never started"
@@ -169,7 +192,8 @@ class Server:
 
     def python(self, code: str) -> Any:
         """Runs `code` with Django set up, on this server's database, in another process; what it prints, as JSON."""
-        prelude = "import os, json, django\nos.environ['DJANGO_SETTINGS_MODULE'] = 'realtime_project.settings'\n"
-        done = run(["-c", f"{prelude}django.setup()\n{textwrap.dedent(code)}"], self.environment)
-        assert done.returncode == 0, f"ended with {done.returncode}:\n{done.stderr}"
-        return json.loads(done.stdout) if done.stdout.strip() else None
+        with self._opening:
+            self.shell = self.shell or Shell(self.environment)
+        done = self.shell.run(f"import os, json, django\n{textwrap.dedent(code)}")
+        assert done.code == 0, f"it raised:\n{done.errors}"
+        return json.loads(done.printed) if done.printed.strip() else None

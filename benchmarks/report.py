@@ -13,6 +13,7 @@ from .chart import Bar, Panel, chart
 from .contestants import DAPHNE_RAW, NODE_WS, OURS, OURS_ACTOR, OURS_RAW, PLAIN, UVICORN_RAW, ZEF, peers_versions
 from .processes import PROJECT
 from .results import Results, Rounds, Target, median_of, times
+from .watched import WITH, WITHOUT
 
 PAGE = PROJECT / "docs" / "benchmarks.md"
 PICTURE = PROJECT / "docs" / "benchmarks.svg"
@@ -59,6 +60,7 @@ def targets(results: Results) -> list[Target]:
     def shared(mode: str, key: str) -> float | None:
         return times(results.servers.get(mode, {}), "two servers", "one server", key)
 
+    watched = times(results.watched, WITH, WITHOUT)
     idle = results.fanout.get((MANY, "opening"), {}).get(OURS.name)
     two = results.servers.get("64 in flight", {}).get("two servers")
     where = f"{CROWD:,} readers"
@@ -101,6 +103,20 @@ def targets(results: Results) -> list[Target]:
             round(median(each["a burst"] for each in results.commands), 2) if results.commands else None,
             at_most=True,
             show="{:.2f}".format,
+        ),
+        Target(
+            f"{MANY:,} readers, 4 in flight: what three dashboards take of the deliveries",
+            0.03,
+            None if watched is None else max(0.0, 1 - watched),
+            at_most=True,
+            show="{:.1%}".format,
+        ),
+        Target(
+            f"A snapshot of {MANY:,} connections",
+            20,
+            median(each["median"] for each in results.snapshots) if results.snapshots else None,
+            at_most=True,
+            show="{:.1f} ms".format,
         ),
         *(
             Target(f"Posts on {database}: lists, times lists of one", 5, times(rounds, "lists", "lists of one"))
@@ -160,6 +176,16 @@ def rate_table(rounds: Rounds, ours: str, what: str) -> str:
     return "\n".join(lines)
 
 
+def watched_table(results: Results) -> str:
+    lines = ["| | deliveries/s | times unwatched | generator busy | server busy |", "|---|--:|--:|--:|--:|"]
+    for name, rounds in results.watched.items():
+        figures, ratio = median_of(rounds), times(results.watched, name, WITHOUT)
+        share = "" if name == WITHOUT or ratio is None else f"{ratio:.3f} ×"
+        busy = f"{figures['generator']:.0%} | {figures['server']:.0%}"
+        lines.append(f"| {name} | {figures['rate']:,.0f} | {share} | {busy} |")
+    return "\n".join(lines)
+
+
 def servers_table(results: Results) -> str:
     lines = ["| | deliveries/s | µs of processor time each | generator busy | servers busy |", "|---|--:|--:|--:|--:|"]
     for mode, rounds in results.servers.items():
@@ -190,6 +216,7 @@ def write(results: Results, told: str, rounds: int, minutes: float) -> None:
     tables = {name: rate_table(rounds, "lists", "posts/s") for name, rounds in results.posts.items()}
     posts = "\n\n".join(f"{name}:\n\n{table}" for name, table in tables.items())
     commands = median_of(results.commands)
+    watching, snapshot = median_of(results.watched[WITH]), median_of(results.snapshots)
     PICTURE.write_text(picture(results))
     PAGE.write_text(f"""# Benchmarks
 
@@ -264,4 +291,14 @@ server with `COMMIT_LIST=1`: a transaction a post.
 {CROWD:,} readers in all. Both servers, Redis and PostgreSQL share one core. A burst of 64 messages that arrives in one
 turn of the loop costs {commands["a burst"]:.2f} PUBLISH commands, as Redis counts them (each server's rings every two
 seconds taken off): {commands["bursts"]:,.0f} bursts were counted.
+
+## While staff watch
+
+{watched_table(results)}
+
+{MANY:,} readers, 4 in flight. The readers stay and the dashboards come and go, so that each of the
+{len(results.watched[WITH])} pairs was measured on the same connections, one after the other; the ratio is the median
+over the pairs. A dashboard was sent {watching["pictures"]:.0f} pictures meanwhile, for which the database took
+{watching["asked"]:.1f} ms each beside the fan-out. With {MANY:,} connections and nothing else to do, a snapshot (asked,
+added up and written as JSON) took {snapshot["median"]:.1f} ms, and {snapshot["longest"]:.1f} at the longest.
 """)

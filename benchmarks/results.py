@@ -29,6 +29,8 @@ class Results:
     transitions: Rounds = field(default_factory=dict)  # of stored actors: "lists" and "lists of one"
     servers: dict[str, Rounds] = field(default_factory=dict)  # by mode: "one server" and "two servers" over Redis
     commands: list[Figures] = field(default_factory=list)  # PUBLISH commands for each burst and each message
+    watched: Rounds = field(default_factory=dict)  # watched.WITHOUT and WITH: the figures of each pair
+    snapshots: list[Figures] = field(default_factory=list)  # milliseconds: the median and the longest
     failures: dict[str, str] = field(default_factory=dict)  # who could not be measured, and why
 
 

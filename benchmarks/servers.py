@@ -65,6 +65,21 @@ def filesystem(path: Path) -> str:
     return next(types[place] for place in (path, *path.parents) if place in types)
 
 
+STAFF = """
+from django.contrib.auth import get_user_model
+from django.test import Client
+person = get_user_model().objects.create_user("watching staff", is_staff=True)
+client = Client()
+client.force_login(person, "django.contrib.auth.backends.ModelBackend")
+print(json.dumps(client.cookies["sessionid"].value))
+"""
+
+
+def employ(server: Server) -> str:
+    """The Cookie header of a member of staff."""
+    return f"sessionid={server.python(STAFF)}"
+
+
 def enter(server: Server) -> str:
     """A guest's Cookie header. The form is not fetched first: in production its page needs collected static files."""
     token = "t" * 32  # Django asks of a CSRF cookie that the form repeats it

@@ -88,7 +88,8 @@ class Redis(Process):
 class Postgres(Process):
     """A cluster of its own, trusting whoever reaches its port on this machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: Path | None = None) -> None:
+        """data: the folder of a cluster that has been stopped, to begin with a copy of."""
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self.as_user: list[str] = []
@@ -97,6 +98,9 @@ class Postgres(Process):
             os.chown(self.folder, person.pw_uid, person.pw_gid)
             self.as_user = ["setpriv", f"--reuid={person.pw_uid}", f"--regid={person.pw_gid}", "--clear-groups"]
         self.data = self.folder / "data"
+        if data:
+            copy_data(data, self.data)
+            return
         options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync"]
         subprocess.run(
             [*self.as_user, binary("initdb"), *options, str(self.data)], check=True, capture_output=True, cwd="/"
@@ -141,8 +145,14 @@ class Postgres(Process):
         self.process.wait(30)
 
     def remove(self) -> None:
-        self.stop()
+        if self.process and self.process.poll() is None:
+            self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def copy_data(source: Path, target: Path) -> None:
+    """Owners included: it belongs to whom PostgreSQL runs as."""
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
 
 
 def binary(name: str) -> str:

@@ -62,7 +62,7 @@ class TopicConsumer(Consumer):
         burst: float | None = None,
     ) -> None:
         super().__init__()
-        self.bucket = Bucket(rate, max(1, 2 * rate) if burst is None else burst, time.monotonic)
+        self.bucket = Bucket(*self.pace(rate=rate, burst=burst), time.monotonic)
         self.sources, self.targets = clients_subscribe_to, clients_push_into
         self.subscriptions: list[Subscription] = []
 
@@ -82,6 +82,11 @@ class TopicConsumer(Consumer):
             raise TypeError("an endpoint needs topics: give clients_subscribe_to, clients_push_into or both")
         _check_rate(arguments.get("rate"), arguments.get("burst"), given.get("clients_push_into"))
         return super().as_asgi(**arguments)
+
+    @classmethod
+    def pace(cls, **arguments: Any) -> tuple[float, float]:
+        rate, burst = arguments.get("rate") or 0, arguments.get("burst")
+        return rate, (max(1, 2 * rate) if burst is None else burst) if rate else 0
 
     async def connect(self) -> None:
         self.receive_private()
@@ -211,6 +216,10 @@ class ChatConsumer(Consumer):
             '{"type": "post", "room": "lobby", "id": "c-1", "text": "hi"}',
             '{"type": "typing", "room": "lobby"}',
         ]
+
+    @classmethod
+    def pace(cls, **arguments: Any) -> tuple[float, float]:
+        return (settings.WEBSOCKET_RATE, settings.WEBSOCKET_BURST) if settings.WEBSOCKET_RATE else (0, 0)
 
     async def connect(self) -> None:
         await self.accept()

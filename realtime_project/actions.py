@@ -1,4 +1,4 @@
-"""What an order of staff is made of: a permission, a question, what carries it out, and the record of it.
+"""What an order of staff is made of: a permission, a question, and what carries it out.
 
 The rule: an app declares its orders as ACTIONS in its own `actions.py`; the panel, which finds them there, gives each a
 page. An order is a form with a reason; it is carried out and recorded in one transaction.
@@ -15,26 +15,16 @@ from typing import Any, NamedTuple
 
 from django import forms
 from django.apps import apps
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
-from django.contrib.contenttypes.models import ContentType
-from django.db.models import Model
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from . import control, registry
+from .record import Target
 from .topics import Topic
 
 MOST = 1_000  # targets of one order
 RESERVED = {registry.presence.name, control.announcements.name}  # written by the house alone
-
-
-class Target(NamedTuple):
-    """What an order was about, for the record."""
-
-    model: type[Model]
-    id: Any
-    name: str
 
 
 class Done(NamedTuple):
@@ -101,27 +91,7 @@ def collect() -> dict[str, Action]:
     }
 
 
-def record(user: Any, what: str, why: str, targets: Sequence[Target]) -> None:
-    """Who ordered what, and why, where Django's admin keeps it."""
-    types = ContentType.objects.get_for_models(*{target.model for target in targets})
-    LogEntry.objects.bulk_create(
-        LogEntry(
-            user_id=user.pk,
-            content_type=types[target.model],
-            object_id=target.id,
-            object_repr=target.name[:200],
-            action_flag=CHANGE,
-            change_message=f"{what}. Why: {why}" if why else what,
-        )
-        for target in targets
-    )
-
-
 # words and choices ----------------------------------------------------------------------------------------------
-def target_of(row: Any) -> Target:
-    return Target(type(row), row.pk, str(row))
-
-
 def names_of(rows: Sequence[Any]) -> str:
     return ", ".join(map(str, rows[:5])) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
 

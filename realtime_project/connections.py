@@ -85,6 +85,11 @@ class Connection:
         """Of content."""
         return self._bytes_out + (self._lane.bytes if self._lane else 0)
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait in this process, because the client reads slowly."""
+        return self._outlet.unsent
+
     async def drain(self) -> None:
         """Return when most of what was written has gone out."""
         await self._outlet.drain()
@@ -185,6 +190,9 @@ def door(app: App, endpoint: str) -> App:
     mode = getattr(consumer, "mode", "consumer" if consumer else "asgi")
     max_size = getattr(consumer, "max_size", None)
 
+    def limit() -> int:
+        return min(max_size or settings.WEBSOCKET_MAX_MESSAGE_SIZE, settings.WEBSOCKET_MAX_MESSAGE_SIZE)
+
     async def enter(scope: dict[str, Any], receive: Any, send: Send) -> None:
         await bans.ready()
         if bans.refuse(scope.get("user"), (scope.get("client") or ("",))[0]):
@@ -193,8 +201,7 @@ def door(app: App, endpoint: str) -> App:
             return
         connection = Connection(scope, send, endpoint, mode)
         bind_contextvars(connection=connection.id)  # of this task: for what is logged in it
-        limit = min(max_size or settings.WEBSOCKET_MAX_MESSAGE_SIZE, settings.WEBSOCKET_MAX_MESSAGE_SIZE)
-        connection.limit_to(limit)
+        connection.limit_to(most := limit())
         _warn_of_debug(scope)
 
         async def receive_counted() -> dict[str, Any]:
@@ -203,8 +210,8 @@ def door(app: App, endpoint: str) -> App:
                 if message["type"] == "websocket.receive":
                     if connection.closed:
                         continue
-                    if not connection.counted(message, limit):
-                        connection.close_soon(TOO_BIG, f"a message has at most {limit} bytes")
+                    if not connection.counted(message, most):
+                        connection.close_soon(TOO_BIG, f"a message has at most {most} bytes")
                         continue
                 elif message["type"] == "websocket.disconnect":
                     connection.closed = True
@@ -234,7 +241,7 @@ def door(app: App, endpoint: str) -> App:
             registry.closed(connection)
             private.clients.pop(connection.id, None)
 
-    enter.app, enter.endpoint, enter.mode = app, endpoint, mode  # type: ignore[attr-defined]
+    enter.app, enter.endpoint, enter.mode, enter.max_size = app, endpoint, mode, limit()  # type: ignore[attr-defined]
     return enter
 
 

@@ -44,6 +44,11 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Messages worth sending to an endpoint that was made with these arguments, for who tries it out."""
         return []
 
+    @classmethod
+    def pace(cls, **arguments: Any) -> tuple[float, float]:
+        """Messages a second that one client of such an endpoint may send, and how many at once; 0, 0: no limit."""
+        return 0, 0
+
     async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         self.scope, self.base_send = scope, send
         self.connection = scope["connection"]

@@ -1,4 +1,4 @@
-"""Orders to a server: close, look who is still logged in, show what passes, drain.
+"""Orders to a server: close, stop, look who is still logged in, show what passes, drain.
 
 The rule: an order is an event of the server's own durable topic, so it arrives from any process and without the
 channel layer too, by the sweep. It takes part in the caller's transaction. A server's id is new with each start: no
@@ -55,6 +55,12 @@ class Close(msgspec.Struct, tag="close", frozen=True):
     session: str | None = None  # a digest of the key, which would let its reader in
 
 
+class Stop(msgspec.Struct, tag="stop", frozen=True):
+    """Stop the actor of this connection for good."""
+
+    connection: str
+
+
 class Look(msgspec.Struct, tag="look", frozen=True):
     """See at once whether these people and sessions are still let in."""
 
@@ -68,13 +74,14 @@ class Tail(msgspec.Struct, tag="tail", frozen=True):
     connection: str
     to: str
     seconds: float
+    by: str = ""  # whose look it is, for the log
 
 
 class Drain(msgspec.Struct, tag="drain", frozen=True):
     """Leave politely."""
 
 
-Order = Close | Look | Tail | Drain
+Order = Close | Stop | Look | Tail | Drain
 _decode = msgspec.json.Decoder(Order).decode
 
 
@@ -102,10 +109,7 @@ def close_all(connections: Iterable[str], code: int = CLOSED, reason: str = REAS
     _check(code, reason)
     live = ConnectionRow.objects.filter(server__in=registry.servers())
     rows = [row for some in database.parts(connections, ASKED) for row in live.filter(pk__in=some)]
-    contents = [(PREFIX + row.server_id, _encode(Close(code, reason, connection=row.pk))) for row in rows]
-    if contents:
-        with transaction.atomic():
-            history.publish(contents)
+    _order_all((row.server_id, Close(code, reason, connection=row.pk)) for row in rows)
     return [row.pk for row in rows]
 
 
@@ -121,14 +125,32 @@ def close_session(key: str, code: int = CLOSED, reason: str = REASON) -> None:
     order(_servers(), Close(code, reason, session=_digest(key)))
 
 
+def stop(connection: str) -> bool:
+    """Stop the actor of a connection for good: its disconnect rule runs once, nothing of it stays stored, and its
+    client is closed with 1000. False where there is no such actor, because it has stopped or has left: no mistake.
+    """
+    return bool(stop_all([connection]))
+
+
+def stop_all(connections: Iterable[str]) -> list[str]:
+    """Stop the actors of these connections, by their ids. Those that were there; the others have stopped already."""
+    found = registry.actors()
+    rows = [row for some in database.parts(connections, ASKED) for row in found.filter(pk__in=some)]
+    _order_all((row.server_id, Stop(row.pk)) for row in rows)
+    return [row.pk for row in rows]
+
+
 def look(user: Any = None, session: str | None = None) -> None:
     """Have every server see at once whether a user, or who came with a session, is still let in."""
     order(_servers(), Look(None if user is None else _key(user), session and _digest(session)))
 
 
-def tail(connection: Any, to: str, seconds: float) -> None:
-    """Show what passes on a connection, given by its row, to the private topic `to`. See tails.py."""
-    order([connection.server_id], Tail(connection.pk, to, seconds))
+def tail(connection: Any, to: str, seconds: float, by: str = "") -> None:
+    """Show what passes on a connection, given by its row, to the private topic `to`. See tails.py.
+
+    by: whose look it is, for the server's log.
+    """
+    order([connection.server_id], Tail(connection.pk, to, seconds, by))
 
 
 def announce(text: str) -> None:
@@ -146,14 +168,13 @@ def drain(server: str) -> None:
 
 def order(servers: Iterable[str], order: Order) -> None:
     """Give an order to these servers, by their ids. To one that is no more it is lost."""
-    content = _encode(order)
-    if items := [(PREFIX + server, content) for server in servers]:
+    _order_all((server, order) for server in servers)
+
+
+def _order_all(orders: Iterable[tuple[str, Order]]) -> None:
+    if items := [(PREFIX + server, msgspec.json.encode(order).decode()) for server, order in orders]:
         with transaction.atomic():
             history.publish(items)
-
-
-def _encode(order: Order) -> str:
-    return msgspec.json.encode(order).decode()
 
 
 def _servers() -> list[str]:
@@ -206,12 +227,16 @@ class Orders:
                 continue
             if isinstance(order, Tail):
                 if watched := private.clients.get(order.connection):
-                    tails.show(watched, order.to, order.seconds)
+                    tails.show(watched, order.to, order.seconds, order.by)
                 continue
             logger.info("ordered: %r", order)
             if isinstance(order, Close):
                 for connection in _meant(order):
                     connection.close_soon(order.code, order.reason)
+            elif isinstance(order, Stop):
+                meant = registry.registry.connections.get(order.connection)
+                if meant and meant.actor:
+                    meant.actor.end()
             elif self._drain:
                 self._drain()
             else:

@@ -23,7 +23,7 @@ class Server(models.Model):
     port = models.PositiveIntegerField(null=True)
     pid = models.PositiveIntegerField()
     version = models.CharField(max_length=40)
-    endpoints = models.JSONField(default=list)  # [{"path": "/ws/feed/", "mode": "topic"}]
+    endpoints = models.JSONField(default=list)  # see routing.described()
     started_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
     # What it last reported, bounded: see metrics.py.
@@ -64,11 +64,18 @@ class Connection(models.Model):
     messages_out = models.PositiveBigIntegerField(default=0)
     bytes_in = models.PositiveBigIntegerField(default=0)
     bytes_out = models.PositiveBigIntegerField(default=0)
+    # As they were at the last look, at most five seconds ago. Defaults of the database's too: a server of the version
+    # before, which is still running, does not know these columns.
+    unsent = models.PositiveBigIntegerField(default=0, db_default=0)  # bytes that wait in the server for a slow reader
+    rate_in = models.FloatField(default=0, db_default=0)  # messages a second
+    rate_out = models.FloatField(default=0, db_default=0)
 
     class Meta:
+        verbose_name = "client"
         default_permissions = ["view"]
         permissions = [
             ("close_connection", "Can close connections"),
+            ("stop_connection", "Can stop actors"),
             ("message_connection", "Can send a message to one connection"),
             ("tail_connection", "Can watch the frames of a connection"),
         ]
@@ -87,6 +94,7 @@ class TopicHead(models.Model):
     offset = models.PositiveBigIntegerField(default=0)
 
     class Meta:
+        verbose_name = "topic"
         default_permissions = ["view"]
         permissions = [("publish_topichead", "Can publish to a topic")]
 

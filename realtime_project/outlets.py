@@ -34,6 +34,11 @@ class Outlet(Protocol):
 
     gone: bool  # the client has left, as far as the server tells
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait here for a slow reader. What the kernel has taken is on its way."""
+        return 0
+
     def write(self, run: Run) -> bool:
         """Send events, soon. Never waits; False where the reader was too slow and is closed with 1013."""
 
@@ -72,6 +77,10 @@ class Direct(Outlet):
     @property
     def gone(self) -> bool:  # type: ignore[override]
         return self.wire.gone
+
+    @property
+    def unsent(self) -> int:
+        return self.wire.unsent
 
     async def drain(self) -> None:
         await self.wire.drained()
@@ -118,6 +127,10 @@ class Relayed(Outlet):
         self._waiting += run.size
         self._start()
         return True
+
+    @property
+    def unsent(self) -> int:
+        return self._waiting
 
     async def drain(self) -> None:
         while self._writer:

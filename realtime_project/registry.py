@@ -16,6 +16,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -35,10 +36,11 @@ from .topics import PublishError, Topic
 logger = logging.getLogger(__name__)
 
 BEAT = 1.0  # seconds between two batches
-COUNTERS = 5  # beats between two writes of the counters
+COUNTERS = 5  # beats in which every connection is looked at: with each beat a fifth of them, so that no beat is long
+FEW = 200  # connections looked at before the loop may turn
 STATE = 1000  # characters of an actor's state
 COUNTED = ["messages_in", "messages_out", "bytes_in", "bytes_out"]
-CHANGING = [*COUNTED, "state", "session", "last_message_at"]
+CHANGING = [*COUNTED, "unsent", "rate_in", "rate_out", "state", "session", "last_message_at"]
 ASKED = 5_000  # users a query
 TOLD = 1_000  # users a message on `presence`
 UNTOLD = 50_000  # users whose news wait for the layer; beyond, they are forgotten
@@ -48,6 +50,8 @@ UNTOLD = 50_000  # users whose news wait for the layer; beyond, they are forgott
 presence = Topic("presence")
 
 Moves = dict[Any, bool]  # user id → whether they came, or went
+Endpoint = dict[str, Any]
+Change = tuple[Any, ...]  # the values of CHANGING, and the id
 
 
 class UnknownServer(LookupError):
@@ -76,6 +80,8 @@ class Connection(revocation.Connection, Protocol):
     def messages_out(self) -> int: ...
     @property
     def bytes_out(self) -> int: ...
+    @property
+    def unsent(self) -> int: ...
 
     def write(self, events: Sequence[Event]) -> None: ...
 
@@ -90,6 +96,8 @@ class Actor(Protocol):
     @property
     def session(self) -> str | None: ...
 
+    def end(self) -> None: ...
+
 
 # queries --------------------------------------------------------------------------------------------------------
 def servers() -> QuerySet[Server]:
@@ -98,9 +106,9 @@ def servers() -> QuerySet[Server]:
     return alive.defer("history", "topics").order_by("started_at", "id")
 
 
-def endpoints(server: str) -> list[dict[str, str]]:
-    """Every WebSocket endpoint of a server: [{"path": "/ws/feed/", "mode": "topic"}]. Raises UnknownServer."""
-    found: list[dict[str, str]] = _server(server).endpoints
+def endpoints(server: str) -> list[Endpoint]:
+    """Every WebSocket endpoint of a server, with its limits: see routing.described. Raises UnknownServer."""
+    found: list[Endpoint] = _server(server).endpoints
     return found
 
 
@@ -144,9 +152,17 @@ def _lease_begins() -> Any:
 class Written(NamedTuple):
     """What a connection's row holds."""
 
-    total: int  # of its counters
+    at: float  # when it was looked at: seconds, monotonic
     user: Any
     state: Any  # of its actor
+    messages_in: int
+    messages_out: int
+    unsent: int
+    rate_in: float
+    rate_out: float
+
+
+NUMBERS = Written._fields.index("messages_in")  # the first of those that are compared
 
 
 class Registry:
@@ -167,7 +183,7 @@ class Registry:
     def start(
         self,
         address: Sequence[Any] | None,
-        endpoints: list[dict[str, str]],
+        endpoints: list[Endpoint],
         report: Callable[[], dict[str, Any]] = dict,
     ) -> bool:
         """Enter this process and begin to beat. False where that was done before, for the same event loop.
@@ -208,32 +224,46 @@ class Registry:
         while True:
             try:
                 async with self._writing:
-                    await self._write(counters=beat % COUNTERS == 0)
+                    await self._write(beat)
                     self._tell(await database.run(_reap, settings.SERVER_LEASE))
             except Exception as error:
                 logger.warning("the registry cannot be written: %r", error)
             beat += 1
             await asyncio.sleep(BEAT)
 
-    async def _write(self, counters: bool) -> None:
-        """Write what changed since the last batch."""
+    async def _write(self, beat: int) -> None:
+        """Write what changed since the last batch. The loop turns in between, so that thousands hold nobody up."""
         written = self._written
-        now = {id: _written_of(connection) for id, connection in self.connections.items()}
-        fresh = [id for id in now if id not in written]
-        counted = [id for id in now if counters and id in written and _has_moved(written[id], now[id])]
-        gone = [id for id in written if id not in now]
-        users = {now[id].user for id in fresh} | {written[id].user for id in gone}
-        rows = [self._connection_row(self.connections[id]) for id in fresh + counted]
+        now: dict[str, Written] = {}
+        rows: list[ConnectionRow] = []
+        changes: list[Change] = []
+        part = beat % COUNTERS
+        for number, client in enumerate(list(self.connections.values()), 1):
+            if number % FEW == 0:
+                await asyncio.sleep(0)
+            before = written.get(client.id)
+            if before is None:
+                now[client.id] = _look(client)
+                rows.append(self._connection_row(client))
+            elif client.channel_id % COUNTERS == part:
+                after = _look(client, before)
+                if _has_moved(before, after):
+                    now[client.id] = after
+                    changes.append(_change(client, after))
+                else:
+                    written[client.id] = after  # rates are counted from the last look
+        gone = [id for id in written if id not in self.connections]
+        users = {now[row.id].user for row in rows} | {written[id].user for id in gone}
         assert self._row
         report = self._report()
         vars(self._row).update(report)  # should it have to be entered again
-        known, moves = await database.run(_save, self._row, report, rows, gone, users - {None})
+        known, moves = await database.run(_save, self._row, report, rows, gone, users - {None}, changes)
         if not known:  # this server was thought dead, its rows are gone: the others are written again next time
             written.clear()
-            gone = []
+            gone, now = [], {row.id: now[row.id] for row in rows}
         for id in gone:
             del written[id]
-        written.update((id, now[id]) for id in fresh + counted)
+        written.update(now)
         self._tell(moves)
 
     def _tell(self, moves: Moves) -> None:
@@ -272,7 +302,7 @@ class Registry:
             subprotocol=connection.subprotocol and connection.subprotocol[:255],
             connected_at=connection.connected_at,
             **_actor_columns(connection.actor),
-            **{name: getattr(connection, name) for name in COUNTED},
+            **{name: getattr(connection, name) for name in (*COUNTED, "unsent")},
         )
 
 
@@ -287,13 +317,30 @@ def _actor_columns(actor: Actor | None) -> dict[str, Any]:
     return {"state": state[:STATE].replace("\0", "\\0"), "session": actor.session, "last_message_at": last}
 
 
-def _written_of(connection: Connection) -> Written:
-    total = connection.messages_in + connection.messages_out
-    return Written(total, getattr(connection.user, "pk", None), connection.actor and connection.actor.state)
+def _look(connection: Connection, before: Written | None = None) -> Written:
+    """What its row should hold now."""
+    at, came, went = monotonic(), connection.messages_in, connection.messages_out
+    rate_in = rate_out = 0.0
+    if before:
+        passed = max(at - before.at, 0.001)
+        rate_in, rate_out = (
+            round((count - counted) / passed, 1)
+            for count, counted in ((came, before.messages_in), (went, before.messages_out))
+        )
+    state = connection.actor and connection.actor.state
+    user = getattr(connection.user, "pk", None)
+    return Written(at, user, state, came, went, connection.unsent, rate_in, rate_out)
 
 
 def _has_moved(before: Written, now: Written) -> bool:
-    return before.total != now.total or before.state is not now.state
+    return before.state is not now.state or before[NUMBERS:] != now[NUMBERS:]
+
+
+def _change(connection: Connection, now: Written) -> Change:
+    counted = [getattr(connection, name) for name in COUNTED]
+    actor = _actor_columns(connection.actor)
+    of_actor = (actor.get(name) for name in ("state", "session", "last_message_at"))
+    return (*counted, now.unsent, now.rate_in, now.rate_out, *of_actor, connection.id)
 
 
 def _messages(moves: Moves) -> Iterator[str]:
@@ -303,7 +350,12 @@ def _messages(moves: Moves) -> Iterator[str]:
 
 
 def _save(
-    server: Server, report: dict[str, Any], rows: list[ConnectionRow], gone: list[str], users: set[Any]
+    server: Server,
+    report: dict[str, Any],
+    rows: list[ConnectionRow],
+    gone: list[str],
+    users: set[Any],
+    changes: Sequence[Change] = (),
 ) -> tuple[bool, Moves]:
     """One batch: False if this server's row had been reaped, and is entered again; and which of `users` moved.
 
@@ -314,20 +366,22 @@ def _save(
     if not known:
         server.seen_at = Now()  # not when it was first entered
         server.save(force_insert=True)
-    if not rows and not gone:
+    if not rows and not gone and not changes:
         return known, {}
     try:
-        return known, _save_connections(server.pk, rows, gone, users)
+        return known, _save_connections(server.pk, rows, gone, users, changes)
     except IntegrityError:  # somebody was deleted while connected
         people = get_user_model()._default_manager.filter(pk__in=[row.user_id for row in rows])
         left = set(people.values_list("pk", flat=True))
         for row in rows:
             row.user_id = row.user_id if row.user_id in left else None
-        return known, _save_connections(server.pk, rows, gone, users)
+        return known, _save_connections(server.pk, rows, gone, users, changes)
 
 
 @transaction.atomic
-def _save_connections(server: str, rows: list[ConnectionRow], gone: list[str], users: set[Any]) -> Moves:
+def _save_connections(
+    server: str, rows: list[ConnectionRow], gone: list[str], users: set[Any], changes: Sequence[Change] = ()
+) -> Moves:
     list(Server.objects.filter(pk=server).select_for_update().values_list("pk"))  # who reaps it waits, or has done so
     _lock(users)
     before = is_online(users)
@@ -335,7 +389,21 @@ def _save_connections(server: str, rows: list[ConnectionRow], gone: list[str], u
     ConnectionRow.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["id"], update_fields=CHANGING, batch_size=500
     )
+    if changes:
+        _update(changes)
     return _moves(before, is_online(users))
+
+
+def _update(changes: Sequence[Change]) -> None:
+    """One statement, prepared once: Django's bulk_update builds one as long as the list is."""
+    quote, moment = connection.ops.quote_name, CHANGING.index("last_message_at")
+    values = ", ".join(f"{quote(name)} = %s" for name in CHANGING)
+    adapted = [
+        (*change[:moment], connection.ops.adapt_datetimefield_value(change[moment]), *change[moment + 1 :])
+        for change in changes
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(f"UPDATE {quote(ConnectionRow._meta.db_table)} SET {values} WHERE id = %s", adapted)
 
 
 def _reap(lease: float) -> Moves:

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 from django.apps import apps
 from django.conf import settings
@@ -40,10 +41,29 @@ def upgrade_required(request: HttpRequest, **parts: str) -> HttpResponse:
     )
 
 
+def described(route: URLPattern) -> dict[str, Any]:
+    """An endpoint, as every server tells the others:
+
+    {"path": "/ws/feed/", "mode": "topic", "max_size": bytes of one message, "rate": messages a second of one client,
+    "burst": at once, "queue": messages that wait for the application}. A rate of 0 is no limit.
+    """
+    door: Any = route.callback
+    pace = getattr(getattr(door.app, "consumer_class", None), "pace", None)
+    rate, burst = pace(**door.app.consumer_initkwargs) if pace else (0, 0)
+    return {
+        "path": door.endpoint,
+        "mode": door.mode,
+        "max_size": door.max_size,
+        "rate": rate,
+        "burst": burst,
+        "queue": settings.WEBSOCKET_MAX_QUEUE,
+    }
+
+
 _declared = collect()
 _routes = [guarded(route) for route in _declared]
 demos = [route for route in _declared if isinstance(route, Demo)]
 pages = [URLPattern(route.pattern, upgrade_required) for route in _routes]
-endpoints = [{"path": route.callback.endpoint, "mode": route.callback.mode} for route in _routes]  # type: ignore[attr-defined]
+endpoints = [described(route) for route in _routes]
 applications = {route.callback.endpoint: route.callback.app for route in _routes}  # type: ignore[attr-defined]
 urlpatterns = [*_routes, URLPattern(RegexPattern(""), refuse)]  # unknown paths are refused

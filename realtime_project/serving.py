@@ -15,7 +15,7 @@ from .bans import bans
 from .control import Orders
 from .figures import counters
 from .metrics import Meter, feel_lag
-from .registry import registry
+from .registry import Endpoint, registry
 from .topics import hub
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Serving:
         self.draining = False
 
     def begin(
-        self, address: Sequence[Any] | None, endpoints: list[dict[str, str]], drain: Callable[[], None] | None = None
+        self, address: Sequence[Any] | None, endpoints: list[Endpoint], drain: Callable[[], None] | None = None
     ) -> bool:
         """Begin; False where that was done before, for this event loop. `drain` is called when it is ordered."""
         meter = Meter()
@@ -67,7 +67,7 @@ serving = Serving()
 class Served:
     """ASGI middleware, outermost: under a server that is not ours the first request of any kind begins."""
 
-    def __init__(self, app: App, endpoints: list[dict[str, str]]) -> None:
+    def __init__(self, app: App, endpoints: list[Endpoint]) -> None:
         self.app, self.endpoints = app, endpoints
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:

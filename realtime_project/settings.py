@@ -207,6 +207,8 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
             "connect_timeout": 5,
         },
     }
+RECORDER_STEPS = count("RECORDER_STEPS", 100_000)  # of the flight recorder, all in all
+RECORDER_SESSION = count("RECORDER_SESSION", 1_000)  # ... and of one connection
 COMMIT_LIST = count("COMMIT_LIST", 256)  # writes a transaction at most
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -10,6 +10,7 @@ Frames travel on the watcher's private topic, every PACE seconds at most: {"type
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from . import private
 from .feeds import Content, Run
 from .hub import PublishError
 from .topics import hub
+
+logger = logging.getLogger(__name__)
 
 PACE = 0.2  # seconds between two messages to a watcher
 SHOWN = 100  # frames a second; the others are counted
@@ -47,14 +50,20 @@ class Frame(msgspec.Struct):
     at: int  # milliseconds since 1970
 
 
-def show(connection: Any, to: str, seconds: float) -> None:
-    """Show what passes on a connection of this process to `to`, for so long; again to renew, 0 to end."""
+def show(connection: Any, to: str, seconds: float, by: str = "") -> None:
+    """Show what passes on a connection of this process to `to`, for so long; again to renew, 0 to end.
+
+    by: whose look it is, for the log.
+    """
     tap = _taps.get(connection.id)
     if tap is None:
         if seconds <= 0 or connection.closed or connection.mode == MODE:
             return
         tap = _taps[connection.id] = Tap(connection)
+    known = to in tap.watchers
     tap.renew(to, seconds)
+    if not known and to in tap.watchers:
+        logger.info("connection %s: its frames are shown to %s", connection.id, by or "somebody")
 
 
 class Tap:
@@ -145,6 +154,10 @@ class Tap:
     @property
     def gone(self) -> bool:
         return bool(self.outlet.gone)
+
+    @property
+    def unsent(self) -> int:
+        return int(self.outlet.unsent)
 
     async def drain(self) -> None:
         await self.outlet.drain()

@@ -281,6 +281,11 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
             transport.write(data)
         self.waiting = _held_by(transport)
 
+    @property
+    def unsent(self) -> int:
+        """Bytes written that the kernel has not taken yet."""
+        return sum(map(len, self._pending)) + _held_by(self.transport) if self.waiting else 0
+
     def sendData(self, *arguments: Any, **options: Any) -> None:
         """Whatever autobahn sends goes through the transport."""
         self.lane.free = False

@@ -3,30 +3,59 @@
 A test that used a server fails when that server logged a traceback meanwhile, whatever else the test looked at.
 """
 
+import fcntl
 import itertools
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 pytest.register_assert_rewrite("tests.helpers")
 
 from benchmarks.cluster import make_template as make_cluster_template  # noqa: E402
-from benchmarks.services import Postgres, Redis  # noqa: E402
-from tests.helpers import TRACEBACK, Server, make_template  # noqa: E402
+from benchmarks.services import Postgres, Redis, copy_data  # noqa: E402
+from tests.helpers import TEMPLATE, TRACEBACK, Server, make_template, running  # noqa: E402
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+# The order, and who runs what ------------------------------------------------------------------------------------
+
+# What takes longest begins first, so that nobody is alone with it in the end. One worker has all of a folder whose
+# files share servers, and the browser: two at a time would be in each other's way.
+FOLDERS = ("browser", "wire")
+LONG = (
+    "browser", "wire", "chat/test_presence.py", "realtime_project/test_presence.py", "realtime_project/test_server.py",
+    "faults/test_faults.py", "actors/test_sessions.py", "realtime_project/test_two_servers.py",
+    "admin_panel/test_orders.py", "admin_panel/test_snapshot.py", "realtime_project/test_control.py",
+    "realtime_project/test_hub_schedules.py", "admin_panel/test_dashboard_socket.py", "chat/test_nothing_lost.py",
+    "actors/test_clients.py",
+)  # fmt: skip
+
+
+def unit_of(nodeid: str) -> str:
+    """What one worker runs: a file, or all of a folder."""
+    file = nodeid.partition("::")[0].removeprefix("tests/")
+    folder = file.partition("/")[0]
+    return folder if folder in FOLDERS else file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests last: Playwright leaves an event loop running in the main thread, and async tests need it free."""
-    for item in items:
-        if "browser" in Path(item.fspath).relative_to(Path(__file__).parent).parts:
-            item.add_marker("browser")
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    places = {unit: place for place, unit in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(unit_of(item.nodeid), len(LONG)))
+
+
+class ByUnit(LoadFileScheduling):  # type: ignore[misc]  # it has no types
+    def _split_scope(self, nodeid: str) -> str:
+        return unit_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByUnit | None:
+    return ByUnit(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 # The database of tests in process -------------------------------------------------------------------------------
@@ -45,9 +74,28 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """`once("name", make)`: the folder that `make` filled. Of several workers the first makes it, the others wait."""
+    mine = tmp_path_factory.getbasetemp()
+    everybodys = mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        made, making = everybodys / name, everybodys / f"{name}.making"
+        with (everybodys / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                making.mkdir()
+                make(making)
+                making.rename(made)
+        return made
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def template(once: Once) -> Path:
     """The database that every server starts from a copy of."""
-    return make_template(tmp_path_factory.mktemp("template"))
+    return once("template", make_template) / TEMPLATE
 
 
 @pytest.fixture(scope="session")
@@ -59,11 +107,22 @@ def servers() -> list[Server]:
 @pytest.fixture(scope="session")
 def server(template: Path, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server that most tests share: do not stop it, and use names of your own."""
-    shared = Server(tmp_path_factory.mktemp("server"), template)
-    servers.append(shared)
-    shared.start()
-    yield shared
-    shared.stop()
+    with running(Server(tmp_path_factory.mktemp("server"), template), servers) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def beside(server: Server, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Another server on the same database, and nothing but the database between them."""
+    with running(Server(tmp_path_factory.mktemp("beside"), database=server.database), servers) as other:
+        yield other
+
+
+@pytest.fixture(scope="session")
+def unlimited(template: Path, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server for those who post much: nobody is too fast for it."""
+    with running(Server(tmp_path_factory.mktemp("unlimited"), template, WEBSOCKET_RATE=0), servers) as shared:
+        yield shared
 
 
 @pytest.fixture
@@ -83,8 +142,7 @@ def start_server(template: Path, servers: list[Server], tmp_path: Path) -> Itera
 
     yield start
     for started in mine:
-        if started.process:
-            started.stop()
+        started.remove()
 
 
 @pytest.fixture
@@ -109,11 +167,25 @@ def no_traceback_in_a_log(request: pytest.FixtureRequest, servers: list[Server])
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL of the tests' own, with a template to copy databases from."""
-    running = Postgres()
+def postgres_data(once: Once) -> Path:
+    """What every PostgreSQL of the tests starts from a copy of: it has a template to copy databases from."""
+
+    def make(folder: Path) -> None:
+        first = Postgres()
+        first.start()
+        make_cluster_template(first)
+        first.stop()
+        copy_data(first.data, folder / "data")
+        first.remove()
+
+    return once("postgres", make) / "data"
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_data: Path) -> Iterator[Postgres]:
+    """A PostgreSQL of the tests' own."""
+    running = Postgres(postgres_data)
     running.start()
-    make_cluster_template(running)
     yield running
     running.remove()
 
@@ -125,17 +197,3 @@ def redis() -> Iterator[Redis]:
     running.start()
     yield running
     running.kill()
-
-
-# The browser ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """The system's Chromium, silent but for what the tests do."""
-    assert CHROMIUM, "no chromium, chromium-browser or google-chrome found: `make test` installs it"
-    quiet = ("gpu", "background-networking", "component-update", "sync")
-    flags = [*(f"--disable-{what}" for what in quiet), "--no-first-run"]
-    if os.geteuid() == 0:
-        flags.append("--no-sandbox")  # Chromium refuses to sandbox for root
-    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": flags}

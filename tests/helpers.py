@@ -6,8 +6,8 @@ Nothing here imports the application: what a test learns, it learns from outside
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,7 +19,9 @@ from websockets.exceptions import ConnectionClosed
 # Servers are started where the benchmarks start them too; tests find them here.
 from benchmarks.processes import PATIENCE as PATIENCE
 from benchmarks.processes import PROJECT as PROJECT
+from benchmarks.processes import TEMPLATE as TEMPLATE
 from benchmarks.processes import Server as Server
+from benchmarks.processes import browser as browser
 from benchmarks.processes import environment as environment
 from benchmarks.processes import free_port as free_port
 from benchmarks.processes import make_template as make_template
@@ -28,6 +30,17 @@ from benchmarks.processes import run as run
 TRACEBACK = "Traceback (most recent call last)"
 
 Frame = dict[str, Any]
+
+
+@contextmanager
+def running(server: Server, servers: list[Server]) -> Iterator[Server]:
+    """Started, entered among those whose logs are watched, and removed in the end."""
+    servers.append(server)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.remove()
 
 
 # WebSockets -----------------------------------------------------------------------------------------------------
@@ -89,21 +102,21 @@ async def connect(url: str, cookie: str | None = None, **options: Any) -> AsyncI
 
 def guest(server: Server, name: str | None = None) -> str:
     """Enters as a guest over HTTP; the Cookie header that a browser would then send."""
-    with httpx.Client(base_url=server.url, trust_env=False, timeout=PATIENCE) as browser:
-        browser.get("/accounts/guest/").raise_for_status()
-        submit(browser, "/accounts/guest/", name=name or unique("guest"))
-        return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    with browser(server.url) as person:
+        person.get("/accounts/guest/").raise_for_status()
+        submit(person, "/accounts/guest/", name=name or unique("guest"))
+        return "; ".join(f"{name}={value}" for name, value in person.cookies.items())
 
 
 def create_room(server: Server, cookie: str, name: str | None = None, **form: str) -> str:
     """Opens a room as the person with this cookie; its slug. With `is_private="on"` for members only."""
-    with httpx.Client(base_url=server.url, cookies=cookies(cookie), trust_env=False, timeout=PATIENCE) as browser:
-        return submit(browser, "/rooms/", name=name or unique("room"), **form).strip("/").rpartition("/")[2]
+    with browser(server.url, cookies=cookies(cookie)) as person:
+        return submit(person, "/rooms/", name=name or unique("room"), **form).strip("/").rpartition("/")[2]
 
 
-def submit(browser: httpx.Client, path: str, **form: str) -> str:
+def submit(person: httpx.Client, path: str, **form: str) -> str:
     """Posts a form as its page would, and returns where that leads."""
-    answer = browser.post(path, data={**form, "csrfmiddlewaretoken": browser.cookies["csrftoken"]})
+    answer = person.post(path, data={**form, "csrfmiddlewaretoken": person.cookies["csrftoken"]})
     assert answer.is_redirect, f"{path} refused {form}: {answer.status_code}\n{answer.text}"
     return answer.headers["Location"]
 

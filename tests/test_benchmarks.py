@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import echo, fanout, posts, report
+from benchmarks import echo, fanout, posts, report, servers, watched
 from benchmarks.__main__ import MODES, generate
 from benchmarks.chart import Bar, Panel, chart, short
 from benchmarks.client import BrokenOff, Connection, Poller, buffer, frame, packet
@@ -211,6 +211,17 @@ def test_actors_are_counted(who: Contestant, template: Path, tmp_path: Path) -> 
     assert "Traceback" not in running.log()
 
 
+def test_watchers_are_counted_beside_the_same_readers(start_server: Callable[..., Server]) -> None:
+    busy = start_server()
+    told: dict[str, Any] = {"path": "/ws/broadcast/", "cookie": servers.employ(busy), "readers": 3, "watchers": 2}
+    figures = watched.measure(busy.port, busy.pid, **told, pairs=2, warm_up=0.1, seconds=0.6)
+    without, beside = figures[watched.WITHOUT], figures[watched.WITH]
+    assert [len(without), len(beside)] == [2, 2]
+    assert all(each["rate"] > 0 and not each["lost"] for each in (*without, *beside))
+    assert all(each["pictures"] >= 2 and each["asked"] > 0 for each in beside), "the first at once, then one a second"
+    assert not any("pictures" in each for each in without)
+
+
 def test_posts_are_counted_as_the_database_counts_them(start_server: Callable[..., Server]) -> None:
     busy = start_server(WEBSOCKET_RATE=0)
     figures = posts.measure(busy.port, busy.pid, guest(busy, unique("poster")), in_flight=4, **SHORT)
@@ -242,6 +253,11 @@ def results() -> Results:
     made.posts = {name: {"lists": [figures(60)], "lists of one": [figures(10)]} for name in ("SQLite", "PostgreSQL")}
     made.servers = {"64 in flight": {"one server": [figures(400_000)], "two servers": [figures(300_000)]}}
     made.commands = [{"a burst": 1.004, "a message": 0.02, "bursts": 500}]
+    made.watched = {
+        watched.WITHOUT: [figures(100_000)] * 3,
+        watched.WITH: [figures(rate, pictures=5, asked=1.5) for rate in (98_000, 99_000, 20_000)],
+    }
+    made.snapshots = [{"median": 2.5, "longest": 30.0, "connections": 5_000}]
     made.failures = {PLAIN.name: "it did not start"}
     return made
 
@@ -264,6 +280,8 @@ def test_targets_are_judged_by_what_was_measured(results: Results) -> None:
     assert judged["Processor time a delivery, 64 in flight: two servers, times one"] == "**missed**"
     assert judged["Redis commands for a topic and a turn of the loop"] == "holds"
     assert judged["Posts on PostgreSQL: lists, times lists of one"] == "holds"
+    assert judged["5,000 readers, 4 in flight: what three dashboards take of the deliveries"] == "holds"
+    assert judged["A snapshot of 5,000 connections"] == "holds"
     assert not any("plain Channels" in what for what in judged), "nobody measured that"
 
 
@@ -280,6 +298,8 @@ def test_the_page_says_what_was_measured(results: Results, tmp_path: Path, monke
     assert "| this project | 20.0 | 1,000 |" in page
     assert f"{PLAIN.name} could not be measured: it did not start" in page
     assert "1.00 PUBLISH commands" in page
+    assert f"| {watched.WITH} | 98,000 | 0.980 × |" in page
+    assert "took 2.5 ms, and 30.0 at the longest" in page
     assert "had 3 rounds" in page
     for table in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1, f"columns differ:\n{table}"

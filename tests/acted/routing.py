@@ -28,6 +28,8 @@ from actors.effects import (
 from actors.messages import CallFailed, ClientConnected, ClientDisconnected, Message, ServerConnected, Timeout
 from actors.models import ActorSession
 from actors.performers import performs
+from actors.quiz.consumers import QuizConsumer
+from actors.quiz.game import Format
 from actors.rules import Rules
 from actors.states import Done, State
 from actors.store import Store
@@ -203,6 +205,9 @@ def not_now(message: str, state: Resting) -> Any:
     return [Postpone()], state
 
 
+rules.ignore(bytes, Resting)
+
+
 @rules.on("later", Counter)
 def later(message: str, state: Counter) -> Any:
     return [Schedule("later", after=0.2), Schedule("often", every=0.05), EventTimeout(30)], state
@@ -228,6 +233,27 @@ def subscribe_louder(message: str, state: Counter) -> Any:
         return 42 if content == "nonsense" else [Publish(topic_out, content.upper())]
 
     return [Subscribe(news, louder), say(state, "subscribed")], state
+
+
+class Headline(msgspec.Struct, frozen=True):
+    text: str
+
+
+def headline(content: str) -> Headline:
+    if content == "fail":
+        raise RuntimeError("what cannot be understood")
+    return Headline(content)
+
+
+@rules.on("listen", Counter)
+def listen(message: str, state: Counter) -> Any:
+    return [Subscribe(news, as_message=headline), say(state, "subscribed")], state
+
+
+@rules.on(Headline, Counter)
+def count_headline(message: Headline, state: Counter) -> Any:
+    count = state.count + 1
+    return [say(state, f"{count}: {message.text}")], Counter(state.topic_out, count)
 
 
 @rules.on("unsubscribe", Counter)
@@ -392,7 +418,7 @@ async def running(scope: Any, receive: Any, send: Any) -> None:
             elif word == "state":
                 answer = actor and repr(actor.state)
             else:
-                answer = runtime.close(id)
+                answer = runtime.end(id)
             await send({"type": "websocket.send", "text": json.dumps(answer)})
 
 
@@ -433,4 +459,6 @@ urlpatterns = [
         "ws/acted/kept/",
         ActorConsumer.as_asgi(initial_state=Counter(), rules=kept, messages=[Alarm, Rang], persist=True),
     ),
+    path("ws/acted/quiz/", QuizConsumer.of(Format(rounds=2, question=60, reveal=2))),
+    path("ws/acted/quiz/quick/", QuizConsumer.of(Format(rounds=2, question=2, reveal=1))),
 ]

@@ -3,13 +3,15 @@
 import asyncio
 import json
 import time
+from collections.abc import Iterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.acted.reading import ACTED, logged
-from tests.helpers import Server, Socket, connect, guest, run
+from tests.helpers import Server, Socket, connect, guest, run, running
 
 ROWS = """
 from actors.models import ActorSession
@@ -40,9 +42,32 @@ async def rows(server: Server) -> list:
     return await asyncio.to_thread(server.python, ROWS)
 
 
+FORGET = """
+import time
+from actors.models import ActorSession
+from realtime_project.models import TopicEvent
+for _ in range(200):  # what the last test's clients did by leaving is still being written
+    if not ActorSession.objects.exclude(owner="").exists():
+        break
+    time.sleep(0.05)
+else:
+    raise TimeoutError("somebody still has a session")
+ActorSession.objects.all().delete()
+TopicEvent.objects.filter(topic__name="acted.log").delete()
+"""
+
+
+@pytest.fixture(scope="module")
+def kept(template: Path, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(Server(tmp_path_factory.mktemp("kept"), template, **ACTED), servers) as shared:
+        yield shared
+
+
 @pytest.fixture
-def own(start_server) -> Server:
-    return start_server(**ACTED)
+def own(kept: Server) -> Server:
+    """A server that these tests may kill, if they start it again. Nobody has a session there, and nothing happened."""
+    kept.python(FORGET)
+    return kept
 
 
 async def test_a_client_finds_its_state_again(own: Server) -> None:
@@ -105,6 +130,37 @@ async def test_done_ends_the_session_for_good(own: Server) -> None:
         assert again["token"] != greeting["token"]
 
 
+STOP = """
+from realtime_project import control, registry
+found = registry.actors().filter(client_port={port})
+print(json.dumps([row.pk for row in found if control.stop(row.pk)]))
+"""
+AGAIN = "from realtime_project import control\nprint(json.dumps(control.stop({id!r})))"
+
+
+async def stop(server: Server, socket: Socket) -> str:
+    """Stops a client's actor from another process, as soon as it is known there; the connection's id."""
+    async with asyncio.timeout(8):
+        while True:
+            if found := await asyncio.to_thread(server.python, STOP.format(port=socket.local_address[1])):
+                return str(found[0])
+
+
+async def test_z72_a_stored_actor_is_stopped_for_good_and_takes_leave_once(own: Server) -> None:
+    async with session(own) as (socket, greeting):
+        await socket.recv()
+        await count(socket, 2)
+        await socket.send_json({"type": "Alarm", "seconds": 3, "word": "never"})
+        assert await socket.recv() == "set"
+        id = await stop(own, socket)
+        assert await socket.closed() == (1000, "")
+    await settled(own, lambda found: found == [])
+    assert await logged(own) == ["left at 2 with 1000"]
+    assert await asyncio.to_thread(own.python, AGAIN.format(id=id)) is False, "stopped already: no mistake"
+    async with session(own, greeting["token"]) as (socket, again):
+        assert again["resumed"] is False, "nobody can come back to it"
+
+
 async def test_two_connections_claim_one_session_and_the_later_wins(own: Server) -> None:
     async with session(own) as (first, greeting):
         await first.recv()
@@ -113,8 +169,10 @@ async def test_two_connections_claim_one_session_and_the_later_wins(own: Server)
             assert await second.recv() == "resumed True at 2"
             assert (await first.closed())[0] == 4409
             assert await count(second) == 3
-    told = await logged(own)
-    assert told == ["left at 3 with 1000"], "the former actor is not the session's any more: it takes leave of nobody"
+    await settled(own, lambda found: not found[0][3])
+    assert await logged(own) == ["left at 3 with 1000"], (
+        "the former actor is not the session's any more: it takes leave of nobody"
+    )
 
 
 async def test_what_the_former_connection_still_wants_to_save_is_refused(own: Server) -> None:
@@ -190,9 +248,8 @@ async def test_a_client_that_returns_hears_its_timer(own: Server) -> None:
     assert (await logged(own)).count("rang soon") == 1
 
 
-async def test_two_servers_share_sessions(start_server) -> None:
-    first = start_server(**ACTED)
-    second = start_server(database=first.database, **ACTED)
+async def test_two_servers_share_sessions(own: Server, start_server) -> None:
+    first, second = own, start_server(database=own.database, **ACTED)
     async with session(first) as (here, greeting):
         await here.recv()
         await count(here, 2)

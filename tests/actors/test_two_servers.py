@@ -11,7 +11,7 @@ from benchmarks.cluster import Cluster
 from benchmarks.services import Postgres, Redis
 from tests.acted.reading import ACTED, logged
 from tests.actors.test_examples import ASK
-from tests.actors.test_sessions import count, rows, session, settled
+from tests.actors.test_sessions import AGAIN, count, rows, session, settled, stop
 from tests.helpers import Server, connect, unique
 
 
@@ -36,6 +36,27 @@ async def test_a_session_moves_to_another_server(acting: Cluster) -> None:
             assert await there.recv() == "resumed True at 3"
             assert (await here.closed(timeout=5))[0] == 4409
             assert await count(there, 2) == 5
+
+
+async def test_z72_an_actor_of_another_server_is_stopped(acting: Cluster) -> None:
+    here, there = acting.servers
+    async with session(there) as (socket, greeting), connect(there.ws("ws/acted/")) as other:
+        await socket.recv()
+        await other.recv()
+        before = (await logged(here)).count("left at 7 with 1000")
+        await count(socket, 7)
+        id = await stop(here, socket)
+        assert await socket.closed() == (1000, "")
+        assert await asyncio.to_thread(here.python, AGAIN.format(id="nobody")) is False
+        await other.ping()
+        assert other.close_code is None
+    async with asyncio.timeout(8):
+        while (await logged(here)).count("left at 7 with 1000") == before:
+            pass
+    async with session(there, greeting["token"]) as (socket, again):
+        assert again["resumed"] is False
+    assert await asyncio.to_thread(here.python, AGAIN.format(id=id)) is False
+    assert (await logged(here)).count("left at 7 with 1000") == before + 1
 
 
 async def test_a_timer_runs_out_in_one_of_the_servers(acting: Cluster) -> None:

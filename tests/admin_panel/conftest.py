@@ -6,12 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.helpers import PATIENCE, Server, cookies
+from tests.helpers import Server, browser, cookies
 
 VIEW = ["view_server", "view_connection", "view_topichead", "view_ban"]
 ORDERS = {  # order → its permission
     "close": "close_connection",
     "close-user": "close_connection",
+    "stop": "stop_connection",
     "message": "message_connection",
     "ban": "add_ban",
     "lift": "delete_ban",
@@ -60,8 +61,8 @@ class Desk:
         return self._ask("POST", path, data=form)
 
     def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
-        with httpx.Client(base_url=self.server.url, cookies=self.cookies, trust_env=False, timeout=PATIENCE) as browser:
-            return browser.request(method, path, **request)
+        with browser(self.server.url, cookies=self.cookies) as asking:
+            return asking.request(method, path, **request)
 
     def order(self, name: str, **form: Any) -> httpx.Response:
         """Gives an order on its page."""

@@ -1,8 +1,6 @@
 """Staff, made on a server's database, and logged in over HTTP."""
 
-import httpx
-
-from tests.helpers import PATIENCE, Server, submit, unique
+from tests.helpers import Server, browser, submit, unique
 
 PASSWORD = "a-long-enough-one"
 MAKE = """
@@ -16,7 +14,7 @@ def person(server: Server, staff: bool) -> tuple[str, str]:
     """(username, Cookie header) of somebody with a password."""
     name = unique("person")
     server.python(MAKE.format(name=name, password=PASSWORD, staff=staff))
-    with httpx.Client(base_url=server.url, trust_env=False, timeout=PATIENCE) as browser:
-        browser.get("/accounts/login/").raise_for_status()
-        submit(browser, "/accounts/login/", username=name, password=PASSWORD)
-        return name, "; ".join(f"{key}={value}" for key, value in browser.cookies.items())
+    with browser(server.url) as asking:
+        asking.get("/accounts/login/").raise_for_status()
+        submit(asking, "/accounts/login/", username=name, password=PASSWORD)
+        return name, "; ".join(f"{key}={value}" for key, value in asking.cookies.items())

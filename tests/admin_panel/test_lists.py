@@ -47,6 +47,10 @@ def fill(count: int) -> None:
             client_port=number,
             user=ann if number == 7_777 else None,
             connected_at=timezone.now() - timedelta(seconds=number),
+            rate_in=number % 7 / 2,
+            rate_out=number % 11,
+            unsent=number * 10_000 if number % 100 == 50 else 0,
+            session="5" * 32 if number % 9 == 0 else None,
         )
         for number in range(count)
     )
@@ -65,6 +69,8 @@ def test_a_page_of_10_000_costs_no_more_queries_than_one_of_10(boss: Client) -> 
         CLIENTS,
         f"{CLIENTS}?q=10.1.0",
         f"{CLIENTS}?mode=actor&o=7",
+        f"{CLIENTS}?unsent=some&person=nobody&o=-10",
+        f"{CLIENTS}?o=-9",
         "/admin/admin_panel/actor/",
         "/admin/endpoints/",
     )
@@ -103,8 +109,49 @@ def test_lists_are_filtered_and_sorted(boss: Client) -> None:
     assert shown(p="3") == list(range(200, 300))
     assert shown(mode="actor") == [*range(0, 300, 3)]
     assert shown(endpoint__exact="/ws/rooms/<room>/", p="2") == [n for n in range(300) if n % 3][100:]
-    actors = boss.get("/admin/admin_panel/actor/").context["cl"].result_list
-    assert {row.endpoint for row in actors} == {"/ws/echo/"}
+    assert shown(unsent="some", o="-10") == [250, 150, 50], "the slowest reader first"
+    assert shown(unsent="much") == [150, 250], "half of WEBSOCKET_MAX_BUFFER or more"
+    assert shown(o="-10")[:3] == [250, 150, 50]
+    assert shown(o="-8")[:2] == [6, 13], "who sends most, and of those the newest"
+    assert shown(o="-9")[:2] == [10, 21], "... who is sent most"
+    assert shown(o="-7")[:2] == [299, 298], "the oldest first"
+    assert shown(person="somebody") == []
+    assert len(shown(person="nobody")) == 100
+    assert shown(unsent="nonsense") == list(range(100))
+
+    def actors(**query: str) -> list[Any]:
+        return list(boss.get("/admin/admin_panel/actor/", query).context["cl"].result_list)
+
+    assert {row.endpoint for row in actors()} == {"/ws/echo/"}
+    assert [row.channel_id for row in actors(stored="yes")] == [*range(0, 300, 9)]
+    assert all(row.session is None for row in actors(stored="no"))
+
+
+def test_a_state_is_shown_as_far_as_a_list_has_room(boss: Client) -> None:
+    fill(1)
+    own = f"Topic('conn.out:{'ab' * 16}:{'cd' * 16}')"
+    Connection.objects.update(state=f"Named(topic={own}, at='{'ef' * 16}', name='{'x' * 200}')")
+    [line] = [line for line in boss.get("/admin/admin_panel/actor/").content.decode().splitlines() if "Named(" in line]
+    assert "Named(topic=Topic(conn.out), at=&#x27;efefefef…&#x27;, name=&#x27;xxx" in line
+    assert "x" * 140 not in line
+    assert [row.state for row in boss.get("/admin/admin_panel/actor/", {"q": "Named("}).context["cl"].result_list]
+    assert "x" * 200 in boss.get(f"/admin/admin_panel/actor/{0:032x}/change/").content.decode()
+
+
+def test_endpoints_show_what_passes_and_what_is_allowed(boss: Client) -> None:
+    fill(300)
+    limits = {"max_size": 64 * 1024, "rate": 50, "burst": 100, "queue": 64}
+    echo, rooms = {"path": "/ws/echo/", "mode": "actor"}, {"path": "/ws/rooms/<room>/", "mode": "topic"}
+    Server.objects.update(endpoints=[echo | limits, rooms | limits | {"rate": 0, "burst": 0, "max_size": 2**24}])
+    Server.objects.create(id="t", host="there", pid=1, version="1", endpoints=[echo | limits | {"rate": 20}])
+    Server.objects.create(id="u", host="old", pid=1, version="0", endpoints=[rooms])
+    first, second = boss.get("/admin/endpoints/").context["rows"]
+    assert (first["path"], first["servers"], first["clients"], first["rate_in"]) == ("/ws/echo/", 2, 100, 148.5)
+    assert first["pace"] == ["50/s, 100 at once", "20/s, 100 at once"], "servers may have been told different limits"
+    assert (second["pace"], second["queue"]) == (["no limit", "–"], ["64", "–"]), "one is of an earlier version"
+    page = boss.get("/admin/endpoints/").content.decode()
+    for words in ("148.5", "50/s, 100 at once / 20/s, 100 at once", "64.0\xa0KB", "no limit / –"):
+        assert words in page, words
 
 
 def test_a_topic_shows_how_much_of_it_is_kept(boss: Client) -> None:
@@ -113,8 +160,16 @@ def test_a_topic_shows_how_much_of_it_is_kept(boss: Client) -> None:
         TopicEvent(topic=topic, offset=offset, content=b"secret", is_text=True) for offset in range(5, 10)
     )
     TopicHead.objects.create(name="empty", offset=3)
+    TopicHead.objects.create(name="control:s", offset=3)
+    reads = [{"name": "trimmed", "durable": True, "subscribers": 1_234, "rate": 5.5}]
+    Server.objects.create(id="s", host="here", pid=1, version="1", topics=reads)
     page = boss.get("/admin/realtime_project/topichead/")
-    assert {row.name: row.first for row in page.context["cl"].result_list} == {"trimmed": 5, "empty": None}
+    listed = {row.name: (row.first, row.now) for row in page.context["cl"].result_list}
+    assert listed["empty"] == (None, None)
+    assert listed["trimmed"][0] == 5
+    assert set(listed) == {"trimmed", "empty"}, "what is between servers is no topic of anybody's"
+    for words in (">1,234<", ">5.5<", ">9<", ">5<"):
+        assert words in page.content.decode().replace(" ", "").replace("\n", ""), words
     detail = boss.get(f"/admin/realtime_project/topichead/{topic.pk}/change/").content.decode()
     assert "secret" not in page.content.decode() + detail
 

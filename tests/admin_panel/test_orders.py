@@ -25,6 +25,7 @@ LISTS = {
 FORMS: dict[str, dict[str, Any]] = {
     "close": {"code": 4410, "reason": "forged"},
     "close-user": {"code": 4410, "reason": "forged"},
+    "stop": {},
     "message": {"content": "forged"},
     "ban": {"address": "203.0.113.7", "hours": 1},
     "lift": {},
@@ -45,6 +46,7 @@ async def client_id(server: Server, socket: Socket) -> str:
         while True:
             if found := await asyncio.to_thread(server.python, code):
                 return str(found[-1])
+            await asyncio.sleep(0.1)
 
 
 def record(server: Server, what: str) -> list[list[str]]:
@@ -98,6 +100,7 @@ async def test_what_only_looks_is_shown_of_a_client(server: Server, desk: Desks)
         assert 'id="tail"' not in page.text
         page = await asyncio.to_thread(desk("super").get, f"/admin/realtime_project/connection/{id}/change/")
         assert all(words in page.text for words in ("Close…", "Send a message…", "Ban this address…", 'id="tail"'))
+        assert "Stop…" not in page.text, "it has no actor"
         await stays(socket)
 
 
@@ -137,6 +140,36 @@ async def test_an_order_cannot_be_forged(server: Server, desk: Desks) -> None:
     assert record(server, "forged") == []
 
 
+PROMOTE = """
+from django.test import Client
+from chat.models import User
+user = User.objects.create_user({name!r}, is_staff=True, is_superuser=True)
+client = Client()
+client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+print(json.dumps(client.cookies["sessionid"].value))
+"""
+DEMOTE = "from chat.models import User\nUser.objects.filter(username={name!r}).update({change})"
+
+
+def test_who_is_demoted_finds_every_page_and_every_order_shut(server: Server) -> None:
+    name = unique("demoted")
+    at = Desk(server, f"sessionid={server.python(PROMOTE.format(name=name))}")
+    pages = [*LISTS, "/admin/console/", "/admin/admin/logentry/", *(f"/admin/orders/{order}/" for order in ORDERS)]
+    for page in ("/admin/", *pages):
+        assert at.get(page).status_code in (200, 302), page
+    server.python(DEMOTE.format(name=name, change="is_superuser=False"))
+    assert at.get("/admin/").status_code == 200, "the dashboard is for all staff"
+    for page in pages:
+        assert at.get(page).status_code == 403, page
+    for order, form in FORMS.items():
+        assert at.order(order, targets="x", **form).status_code == 403, order
+    server.python(DEMOTE.format(name=name, change="is_staff=False"))
+    for page in ("/admin/", *pages):
+        assert "/admin/login/" in at.get(page).headers["Location"], page
+    for order, form in FORMS.items():
+        assert "/admin/login/" in at.order(order, targets="x", **form).headers["Location"], order
+
+
 def test_nobody_changes_a_row_by_hand(desk: Desks) -> None:
     for model in ("server", "connection", "topichead", "ban"):
         base = f"/admin/realtime_project/{model}"
@@ -165,6 +198,35 @@ async def test_z55_a_selection_is_closed_and_the_others_stay(server: Server, des
         assert what == f"Closed with 4321 zażółć. Why: {why}"
         again = await asyncio.to_thread(at.order, "close", targets=id, code=4321, reason="")
         assert again.is_redirect  # it has gone: nothing to do, and no error
+
+
+async def test_z72_an_actor_is_stopped_which_is_not_a_close(server: Server, desk: Desks) -> None:
+    async with (
+        connect(server.ws("ws/echo/")) as stopped,
+        connect(server.ws("ws/echo/")) as stayed,
+        connect(server.ws("ws/asgi/echo/")) as plain,
+    ):
+        id, other = await client_id(server, stopped), await client_id(server, plain)
+        at = desk("stop_connection")
+        for model in ("admin_panel/actor", "realtime_project/connection"):
+            page = await asyncio.to_thread(at.get, f"/admin/{model}/{id}/change/")
+            assert ("Stop…" in page.text, "Close…" in page.text) == (True, False), model
+        assert (await asyncio.to_thread(at.get, f"/admin/realtime_project/connection/{other}/stop/")).status_code == 403
+        ticked = {"action": "stop_selected", "_selected_action": id, "select_across": "0", "index": "0"}
+        asked = await asyncio.to_thread(at.post, "/admin/admin_panel/actor/", **ticked)
+        assert (asked.status_code, f'name="targets" value="{id}"' in asked.text) == (200, True)
+        await stays(stopped)
+        why = unique("because")
+        done = await asyncio.to_thread(at.order, "stop", targets=f"{id},{other}", why=why)
+        assert done.headers["Location"] == "/admin/admin_panel/actor/"
+        assert await stopped.closed() == (1000, "")
+        await stays(stayed, plain)
+        assert await asyncio.to_thread(record, server, why) == [
+            ["staff stop_connection", "127.0.0.1 on /ws/echo/", f"Stopped. Why: {why}"]
+        ]
+        for gone in (id, other):
+            assert (await asyncio.to_thread(at.order, "stop", targets=gone)).is_redirect  # stopped already: no error
+        await stays(stayed, plain)
 
 
 async def test_what_no_close_frame_can_carry_is_explained(server: Server, desk: Desks) -> None:
@@ -210,9 +272,9 @@ async def until(status: int, server: Server, path: str, cookie: str | None = Non
 
 
 async def test_a_banned_person_is_out_on_every_server_until_it_is_lifted(
-    server: Server, desk: Desks, start_server: Callable[..., Server]
+    server: Server, desk: Desks, beside: Server
 ) -> None:
-    other = start_server(database=server.database)  # without Redis: nothing but the database between them
+    other = beside
     ann, bob = guest(server, name := unique("ann")), guest(server)
     async with ChatClient(server, ann) as here, ChatClient(other, ann) as there, ChatClient(other, bob) as stayed:
         done = await asyncio.to_thread(desk("add_ban").order, "ban", person=name, hours=1, why="spam")
@@ -317,10 +379,8 @@ async def test_a_message_reaches_one_client(server: Server, desk: Desks) -> None
             await other.silent()
 
 
-async def test_a_message_that_cannot_arrive_is_not_said_to_be_sent(
-    server: Server, desk: Desks, start_server: Callable[..., Server]
-) -> None:
-    other = start_server(database=server.database)  # without Redis, a message to its clients has no way from here
+async def test_a_message_that_cannot_arrive_is_not_said_to_be_sent(server: Server, desk: Desks, beside: Server) -> None:
+    other = beside  # without Redis, a message to its clients has no way from here
     room, content = f"ws/rooms/{unique('room')}/", unique("psst")
     async with connect(other.ws(room)) as one:
         id = await client_id(server, one)
@@ -403,15 +463,32 @@ async def test_who_may_not_watch_sees_nothing(server: Server, staff: dict[str, s
         await stays(watched)
 
 
-async def test_who_loses_the_permission_loses_the_view(own_server: Server) -> None:
-    cookie = (await asyncio.to_thread(hire, own_server, "tail_connection"))["tail_connection"]
-    async with connect(own_server.ws("ws/asgi/echo/")) as watched:
-        id = await client_id(own_server, watched)
-        async with connect(own_server.ws(f"ws/admin/tail/{id}/"), cookie) as tail:
+HIRE_ONE = """
+from django.contrib.auth.models import Permission
+from django.test import Client
+from chat.models import User
+user = User.objects.create_user({name!r}, is_staff=True)
+user.user_permissions.set(Permission.objects.filter(codename="tail_connection"))
+client = Client()
+client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+print(json.dumps(client.cookies["sessionid"].value))
+"""
+
+
+@pytest.mark.parametrize(
+    "change", ["update(is_staff=False)", "update(is_active=False)", "get().user_permissions.clear()"]
+)
+async def test_who_loses_the_permission_loses_the_view(server: Server, change: str) -> None:
+    name = unique("demoted")
+    hired = await asyncio.to_thread(server.python, HIRE_ONE.format(name=name))
+    async with connect(server.ws("ws/asgi/echo/")) as watched:
+        id = await client_id(server, watched)
+        async with connect(server.ws(f"ws/admin/tail/{id}/"), f"sessionid={hired}") as tail:
             await tail.recv_json()
-            demote = "from chat.models import User\nUser.objects.filter(is_staff=True).update(is_staff=False)"
-            await asyncio.to_thread(own_server.python, demote)
-            assert await tail.closed() == (4403, "forbidden")
+            demote = f"from chat.models import User\nUser.objects.filter(username={name!r}).{change}"
+            await asyncio.to_thread(server.python, demote)
+            code, _ = await tail.closed()
+            assert code == 4403 or ("is_active" in change and code == 4401), code
         await stays(watched)
 
 

@@ -163,7 +163,10 @@ async def test_the_dashboard_of_one_server_shows_both(two: Cluster) -> None:
 async def test_history_is_there_for_the_first_who_watches(start_server: Callable[..., Server]) -> None:
     server = start_server()
     _, cookie = await asyncio.to_thread(person, server, True)
-    await asyncio.sleep(2 * STEP)
+    kept = "from realtime_project.models import Server; print(json.dumps(Server.objects.get().history or []))"
+    async with asyncio.timeout(3 * STEP):
+        while not any(point[POINT.index("requests")] for point in await asyncio.to_thread(server.python, kept)):
+            await asyncio.sleep(0.2)
     async with connect(server.ws(DASHBOARD), cookie, origin=server.url) as socket:
         first = await socket.recv_json()
     assert 1 <= len(first["history"]) <= POINTS

@@ -29,7 +29,11 @@ async def test_what_staff_order_here_happens_there(steered: Cluster) -> None:
     boss = Desk(here, cookie)
     ann = guest(there, name := unique("ann"))
     room = f"ws/rooms/{unique('room')}/"
-    async with ChatClient(there, ann) as client, connect(there.ws(room)) as watched:
+    async with (
+        ChatClient(there, ann) as client,
+        connect(there.ws(room)) as watched,
+        connect(there.ws("ws/echo/")) as actor,
+    ):
         id = await client_id(here, watched)
         async with connect(here.ws(f"ws/admin/tail/{id}/"), cookie) as tail:
             await tail.recv_json()
@@ -46,6 +50,10 @@ async def test_what_staff_order_here_happens_there(steered: Cluster) -> None:
         await client.frame(lambda frame: frame == {"type": "announcement", "text": "tea at five"})
         assert (await asyncio.to_thread(boss.order, "close", targets=id, code=4321, reason="enough")).is_redirect
         assert await watched.closed() == (4321, "enough")
+
+        acting = await client_id(here, actor)
+        assert (await asyncio.to_thread(boss.order, "stop", targets=acting)).is_redirect
+        assert await actor.closed() == (1000, "")
 
         assert (await asyncio.to_thread(boss.order, "ban", person=name, hours=1)).is_redirect
         async with asyncio.timeout(5):

@@ -1,15 +1,28 @@
 """People in front of browsers: each in a context of their own, watched for errors that only a console would show."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Playwright, expect, sync_playwright
 
 from tests.browser.people import Person
 from tests.helpers import Server, cookies, create_room, guest, unique
 
 expect.set_options(timeout=10_000)  # ms, for a busy machine
+
+# Features of a browser that nobody sees. The first two draw the menus of every window's address bar, as pages of their
+# own: they cost more than the page that is tested. The others are Playwright's, for the last such flag alone counts.
+UNUSED = (
+    "WebUIOmniboxPopup", "WebUIOmniboxAimPopup",
+    "AimEnabled", "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose", "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "LensOverlay", "MediaRouter",
+    "NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding", "PreconnectToSearch", "TcpPortRandomizationWin",
+    "ThirdPartyStoragePartitioning",
+)  # fmt: skip
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 WATCH = """
     window.__born = performance.timeOrigin;
@@ -17,6 +30,37 @@ WATCH = """
     document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sourceFile, lineNumber }) =>
         window.__violations.push(`${violatedDirective} ${blockedURI} ${sourceFile}:${lineNumber}`));
 """
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """The system's Chromium, silent but for what the tests do."""
+    assert CHROMIUM, "no chromium, chromium-browser or google-chrome found: `make test` installs it"
+    quiet = ("gpu", "background-networking", "component-update", "sync")
+    flags = [*(f"--disable-{what}" for what in quiet), f"--disable-features={','.join(UNUSED)}", "--no-first-run"]
+    if os.geteuid() == 0:
+        flags.append("--no-sandbox")  # Chromium refuses to sandbox for root
+    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": flags}
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    """For one file: it leaves an event loop running in the main thread, which the next file's async tests need free."""
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser_context_args() -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, browser_name: str, browser_type_launch_args: dict[str, Any]) -> Iterator[Browser]:
+    kind: BrowserType = getattr(playwright, browser_name)
+    running = kind.launch(**browser_type_launch_args)
+    yield running
+    running.close()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.admin_panel.conftest import hire
+from tests.admin_panel.test_orders import DEMOTE, PROMOTE
 from tests.browser.conftest import WATCH
 from tests.browser.people import Person
 from tests.helpers import Server, cookies, unique
 
+FOLLOWS = 4.0  # seconds: two, on a machine that does other things beside
 NARROW = {"width": 390, "height": 844}
 KEPT = os.environ.get("PANEL_PICTURES")  # a folder for pictures of the pages, to be looked at
 
+SETTLED = "document.fonts.ready.then(() => new Promise((drawn) => setTimeout(() => requestAnimationFrame(drawn), 100)))"
 CLIENT = """
     (address) => new Promise((resolve) => {
         const socket = new WebSocket(location.origin.replace("http", "ws") + address);
@@ -29,18 +33,20 @@ CLIENT = """
 """
 
 
-def picture(page: Page, name: str) -> None:
+def picture(page: Page, name: str, after: float = 0) -> None:
+    """after: milliseconds in which the charts have something to draw."""
     if KEPT:
+        page.wait_for_timeout(after)
         page.screenshot(path=str(Path(KEPT) / f"{name}.png"))
 
 
 @pytest.fixture
 def enter(new_context: Callable[..., BrowserContext], people: list[Person]) -> Callable[..., Page]:
-    """Opens a page of a server as a member of staff; afterwards it may not have had an error."""
+    """Opens a page of a server as a member of staff, or with a cookie; afterwards it may not have had an error."""
 
-    def open_page(server: Server, path: str, who: str = "super", **options: Any) -> Page:
+    def open_page(server: Server, path: str, who: str = "super", cookie: str = "", **options: Any) -> Page:
         context = new_context(base_url=server.url, **{"viewport": {"width": 1360, "height": 900}, **options})
-        kept = cookies(hire(server, who)[who])
+        kept = cookies(cookie or hire(server, who)[who])
         context.add_cookies([{"name": key, "value": value, "url": server.url} for key, value in kept.items()])
         context.add_init_script(WATCH)
         person = Person(who, context.new_page())
@@ -124,7 +130,9 @@ def test_a_client_comes_is_watched_and_closed_and_goes(
     rows = listed.locator("#result_list tbody tr", has_text=room)
     expect(rows).to_have_count(0)
     talker = client(server, room)
+    began = time.monotonic()
     expect(rows).to_have_count(1)  # by itself
+    assert time.monotonic() - began < FOLLOWS
     picture(listed, "clients-light")
     rows.locator("a").first.click()
 
@@ -154,8 +162,145 @@ def test_a_client_comes_is_watched_and_closed_and_goes(
     expect(listed.get_by_text("Closing 1 connection.")).to_be_visible()
     listed.goto(f"/admin/realtime_project/connection/?q={room}")
     expect(rows).to_have_count(0)
+    talker = client(server, room)
+    expect(rows).to_have_count(1)
+    talker.close()
+    began = time.monotonic()
+    expect(rows).to_have_count(0)  # by itself too
+    assert time.monotonic() - began < FOLLOWS
     listed.goto("/admin/admin/logentry/")
     expect(listed.locator("#result_list")).to_contain_text(f"Closed with 4410 that is enough. Why: {why}")
+
+
+def test_z72_an_actor_is_found_by_its_state_and_stopped(
+    server: Server, enter: Callable[..., Page], client: Callable[[Server, str], Page]
+) -> None:
+    name = unique("bob")
+    talker = client(server, "/ws/names/")
+    talker.evaluate("name => window.say(name)", name)
+    page = enter(server, f"/admin/admin_panel/actor/?q={name}")
+    row = page.locator("#result_list tbody tr", has_text=name)
+    expect(row).to_have_count(1)  # a look at a state is at most five seconds old
+    picture(page, "actors-light")
+    row.locator("a").first.click()
+    page.get_by_role("link", name="Stop…").click()
+    picture(page, "stop-light")
+    page.get_by_label("Why").fill("enough")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_text("Stopping 1 actor.")).to_be_visible()
+    assert talker.evaluate("window.ended") == [1000, ""]
+    page.goto(f"/admin/admin_panel/actor/?q={name}")
+    expect(row).to_have_count(0)
+
+
+def test_a_server_that_freezes_or_dies_is_shown_as_old_and_then_not_at_all(
+    start_server: Callable[..., Server], enter: Callable[..., Page], client: Callable[[Server, str], Page]
+) -> None:
+    here = start_server(SERVER_LEASE=7)
+    there = start_server(database=here.database, SERVER_LEASE=7)
+    page = enter(here, "/admin/")
+    rows, trouble = page.get_by_test_id("servers").locator("tbody tr"), page.locator("#trouble")
+    row = rows.filter(has_text=f":{there.port}")
+    expect(rows).to_have_count(2)
+    client(there, "/ws/broadcast/")
+    expect(tile(page, "Clients")).to_have_text("2")
+    expect(trouble).to_be_empty()
+    there.freeze()
+    try:
+        expect(row).to_contain_text("silent for")
+        expect(trouble).to_contain_text("One server has stopped reporting")
+        expect(tile(page, "Servers")).to_have_text("1 and 1 silent")
+        expect(tile(page, "Clients")).to_have_text("1")
+        expect(page.get_by_test_id("state")).to_have_text("Live")
+        picture(page, "dashboard-silent")
+    finally:
+        there.thaw()
+    expect(row).to_contain_text("serves")
+    expect(trouble).to_be_empty()
+    expect(tile(page, "Clients")).to_have_text("2")
+    there.kill()
+    expect(row).to_contain_text("silent for")
+    expect(rows).to_have_count(1)  # with its lease
+    expect(trouble).to_be_empty()
+    expect(tile(page, "Servers")).to_have_text("1")
+
+
+def test_who_is_demoted_while_looking_sees_no_more(
+    server: Server, enter: Callable[..., Page], client: Callable[[Server, str], Page]
+) -> None:
+    name, room = unique("demoted"), f"/ws/rooms/{unique('room')}/"
+    cookie = f"sessionid={server.python(PROMOTE.format(name=name))}"
+    client(server, room)
+    listed = enter(server, f"/admin/realtime_project/connection/?q={room}", cookie=cookie)
+    rows = listed.locator("#result_list tbody tr", has_text=room)
+    expect(rows).to_have_count(1)
+    dashboard, endpoints, tail = (
+        enter(server, path, cookie=cookie)
+        for path in ("/admin/", "/admin/endpoints/", rows.locator("a").first.get_attribute("href"))
+    )
+    expect(dashboard.get_by_test_id("state")).to_have_text("Live")
+    expect(dashboard.get_by_test_id("servers").locator("tbody tr").first).to_be_visible()
+    tail.get_by_test_id("tail-toggle").click()
+    expect(tail.get_by_test_id("tail-state")).to_have_text("Watching")
+    server.python(DEMOTE.format(name=name, change="is_staff=False, is_superuser=False"))
+    for page in (listed, endpoints):
+        expect(page.get_by_text("You may not see this any more.")).to_be_visible()
+        expect(page.locator("#result_list, .panel-table")).to_have_count(0)
+    expect(dashboard.get_by_test_id("state")).to_have_text("You may not see this any more.")
+    expect(dashboard.locator(".panel-number, canvas, tr")).to_have_count(0)
+    expect(tail.get_by_test_id("tail-state")).to_have_text("You may not watch.")
+
+
+FILL = """
+from datetime import timedelta
+from django.db.models.functions import Now
+from django.utils import timezone
+from realtime_project.models import Connection, Server
+there = Server.objects.create(id="t" * 32, host="there", port=1, pid=1, version="1", seen_at=Now() + timedelta(hours=1))
+Connection.objects.bulk_create([
+    Connection(
+        id=f"{number:032x}", server=there, channel_id=number, endpoint="/ws/rooms/<room>/", path=f"/ws/rooms/{number}/",
+        mode="topic", client_ip=f"10.1.{number // 250}.{number % 250}", connected_at=timezone.now(), unsent=number,
+    )
+    for number in range(10_000)
+], batch_size=500)
+"""
+
+
+def test_one_of_10_000_is_found_in_under_a_second(own_server: Server, enter: Callable[..., Page]) -> None:
+    own_server.python(FILL)
+    page = enter(own_server, "/admin/realtime_project/connection/?o=-10")
+    rows = page.locator("#result_list tbody tr")
+    expect(rows).to_have_count(100)
+    expect(rows.first).to_contain_text("/ws/rooms/9999/")
+    took = []
+    for asked in ("10.1.31.27", "/ws/rooms/7777/", f"{7_777:032x}"):
+        page.locator("#searchbar").fill(asked)
+        began = time.monotonic()
+        with page.expect_navigation(wait_until="domcontentloaded"):
+            page.keyboard.press("Enter")
+        assert rows.count() == 1
+        took.append(time.monotonic() - began)
+        expect(rows).to_contain_text("/ws/rooms/7777/")
+    assert min(took) < 1, took
+
+
+LAST_ROWS = """
+    (grids) => grids.map((grid) => {
+        const tops = [...document.querySelector(grid).children].map((each) => each.offsetTop);
+        const counts = [...new Set(tops)].map((top) => tops.filter((each) => each === top).length);
+        return new Set(counts).size;
+    })
+"""
+
+
+def test_no_row_of_the_dashboard_is_half_empty(server: Server, enter: Callable[..., Page]) -> None:
+    page = enter(server, "/admin/")
+    expect(page.locator("canvas")).to_have_count(8)
+    for width in (360, 390, 600, 768, 1024, 1280, 1360, 1440, 1680, 1920, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(LAST_ROWS, [".panel-numbers", ".panel-charts"]) == [1, 1], width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_an_announcement_stands_above_the_room_until_it_is_put_away(
@@ -207,27 +352,24 @@ def test_the_console_connects_to_any_endpoint(server: Server, enter: Callable[..
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_390_px_are_enough(server: Server, enter: Callable[..., Page], scheme: str) -> None:
     page = enter(server, "/admin/", viewport=NARROW, color_scheme=scheme)
-    expect(page.get_by_test_id("state")).to_have_text("Live")
-    page.wait_for_timeout(1_500)
     pages = {"dashboard": "/admin/", "clients": "/admin/realtime_project/connection/", "endpoints": "/admin/endpoints/",
              "servers": "/admin/realtime_project/server/", "ban": "/admin/orders/ban/"}  # fmt: skip
     for name, path in pages.items():
         page.goto(path)
         if name == "dashboard":
             expect(page.get_by_test_id("state")).to_have_text("Live")
-        page.wait_for_timeout(400)
-        picture(page, f"{name}-narrow-{scheme}")
+            expect(page.locator("canvas").first).not_to_have_attribute("data-points", "0")
+        page.evaluate(SETTLED)
+        picture(page, f"{name}-narrow-{scheme}", after=1_500)
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], path
 
 
 def test_dark_is_dark(server: Server, enter: Callable[..., Page]) -> None:
     page = enter(server, "/admin/", color_scheme="dark")
     expect(page.get_by_test_id("state")).to_have_text("Live")
-    page.wait_for_timeout(3_000)
-    picture(page, "dashboard-dark")
+    picture(page, "dashboard-dark", after=3_000)
     colour = page.locator(".panel-number").first.evaluate("element => getComputedStyle(element).backgroundColor")
     light = page.locator(".panel-number dd").first.evaluate("element => getComputedStyle(element).color")
     assert colour != light
     page.goto("/admin/realtime_project/connection/")
-    page.wait_for_timeout(500)
-    picture(page, "clients-dark")
+    picture(page, "clients-dark", after=500)

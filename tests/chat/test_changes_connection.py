@@ -2,19 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.helpers import ChatClient, Refused, Server, create_room, guest, unique
+from tests.helpers import ChatClient, Refused, Server, browser, cookies, create_room, guest, unique
 
 
 def page(server: Server, cookie: str, room: str) -> list[dict[str, Any]]:
-    url = f"{server.url}/api/rooms/{room}/messages/"
-    answer: dict[str, Any] = httpx.get(url, headers={"Cookie": cookie}, trust_env=False).json()
-    messages: list[dict[str, Any]] = answer["messages"]
+    with browser(server.url, cookies=cookies(cookie)) as asking:
+        messages: list[dict[str, Any]] = asking.get(f"/api/rooms/{room}/messages/").json()["messages"]
     return messages
 
 
@@ -243,8 +240,8 @@ async def test_after_the_ack_no_frame_has_the_old_text(server: Server, change: s
     assert held == [0, 0, 0]
 
 
-async def test_who_was_away_is_given_the_edit_and_not_what_was_edited(start_server: Callable[..., Server]) -> None:
-    server = start_server(WEBSOCKET_RATE=0)
+async def test_who_was_away_is_given_the_edit_and_not_what_was_edited(unlimited: Server) -> None:
+    server = unlimited
     cookie = guest(server)
     room = create_room(server, cookie)
     async with ChatClient(server, cookie) as reader:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.faults.checker import check, read_log
 from tests.faults.clients import Poster, Reader
-from tests.helpers import ChatClient, Server, guest
+from tests.helpers import ChatClient, Server, create_room, guest
 
 KILLS = 6
 JOINS = 500
@@ -44,54 +44,54 @@ async def test_six_kills_while_four_post_and_four_read(start_server: Callable[..
     check(log, posters, readers)
 
 
-async def test_five_hundred_joins_while_two_hundred_posts_a_second_arrive(start_server: Callable[..., Server]) -> None:
-    server = start_server(WEBSOCKET_RATE=0)
+async def test_five_hundred_joins_while_two_hundred_posts_a_second_arrive(unlimited: Server) -> None:
+    server = unlimited
     writer, reader = guest(server), guest(server)
+    room = create_room(server, writer)
     stopping = False
 
     async with ChatClient(server, writer) as client:
-        head = (await client.subscribe("lobby"))["head"]
+        head = (await client.subscribe(room))["head"]
 
         async def post() -> None:
             for number in itertools.count():
                 if stopping:
                     return
-                await client.send(type="post", room="lobby", id=f"p{number}", text=str(number))
+                await client.send(type="post", room=room, id=f"p{number}", text=str(number))
                 await asyncio.sleep(1 / 200)
 
         posting = asyncio.create_task(post())
-        await client.heard("lobby", head + 20)
+        await client.heard(room, head + 20)
 
         async def join(number: int) -> None:
             async with ChatClient(server, reader) as joiner:
-                now = client.since("lobby")
+                now = client.since(room)
                 since = max(head, now - number % 100)
-                await joiner.subscribe("lobby", since=since)
-                await joiner.heard("lobby", now + 5)
-                joiner.assert_whole("lobby")
+                await joiner.subscribe(room, since=since)
+                await joiner.heard(room, now + 5)
+                joiner.assert_whole(room)
 
         for first in range(0, JOINS, 10):
             await asyncio.gather(*(join(number) for number in range(first, first + 10)))
         stopping = True
         await posting
-        client.assert_whole("lobby")
+        client.assert_whole(room)
 
 
-async def test_a_thousand_posts_in_one_train_reach_a_hundred_readers_in_order(
-    start_server: Callable[..., Server],
-) -> None:
-    server = start_server(WEBSOCKET_RATE=0)
+async def test_a_thousand_posts_in_one_train_reach_a_hundred_readers_in_order(unlimited: Server) -> None:
+    server = unlimited
     cookie = guest(server)
+    room = create_room(server, cookie)
     async with AsyncExitStack() as clients:
         writer = await clients.enter_async_context(ChatClient(server, cookie))
         readers = [await clients.enter_async_context(ChatClient(server, cookie)) for _ in range(100)]
-        await asyncio.gather(*(reader.subscribe("lobby") for reader in readers))
-        head = readers[0].since("lobby")
+        await asyncio.gather(*(reader.subscribe(room) for reader in readers))
+        head = readers[0].since(room)
         for number in range(1_000):
-            await writer.send(type="post", room="lobby", id=f"p{number}", text=str(number))
+            await writer.send(type="post", room=room, id=f"p{number}", text=str(number))
         last = await writer.frame(lambda frame: frame.get("id") == "p999", timeout=30)
         assert last["offset"] == head + 1_000
         for reader in readers:
-            await reader.heard("lobby", head + 1_000, timeout=30)
-            reader.assert_whole("lobby")
-            assert reader.texts("lobby") == [str(number) for number in range(1_000)]
+            await reader.heard(room, head + 1_000, timeout=30)
+            reader.assert_whole(room)
+            assert reader.texts(room) == [str(number) for number in range(1_000)]

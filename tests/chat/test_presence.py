@@ -1,11 +1,9 @@
 """Who is online, as the subscribers of a room are told it: over real sockets, on one server and on two."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -16,7 +14,7 @@ from chat import presence, protocol
 from chat.models import Membership, Room, User
 from realtime_project.models import Connection
 from realtime_project.models import Server as ServerRow
-from tests.helpers import PATIENCE, ChatClient, Frame, Server, cookies, create_room, guest, unique
+from tests.helpers import ChatClient, Frame, Server, browser, cookies, create_room, guest, unique
 
 SOON = 8.0  # seconds: a beat of the registry and the pace of a busy machine
 
@@ -251,9 +249,8 @@ def test_a_frame_names_a_bounded_number_of_people() -> None:
 
 
 def members(server: Server, person: Someone, room: str) -> dict[str, bool]:
-    answer = httpx.get(
-        f"{server.url}/api/rooms/{room}/members/", cookies=cookies(person.cookie), trust_env=False, timeout=PATIENCE
-    )
+    with browser(server.url, cookies=cookies(person.cookie)) as asking:
+        answer = asking.get(f"/api/rooms/{room}/members/")
     return {member["name"]: member["online"] for member in answer.json()["members"]}
 
 
@@ -272,26 +269,36 @@ async def test_the_list_of_members_says_who_is_online(server: Server) -> None:
 # Two servers ----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def layer() -> Iterator[Redis]:
+    running = Redis()
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="module")
+def started(
+    postgres: Postgres, layer: Redis, servers: list[Server], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    running = Cluster(tmp_path_factory.mktemp("online"), postgres, [layer], "online", 2, WEBSOCKET_RATE=0)
+    servers.extend(running.servers)
+    running.start()
+    yield running
+    running.stop()
+
+
 @pytest.fixture
-def make_cluster(postgres: Postgres, servers: list[Server], tmp_path: Path) -> Iterator[Callable[[Redis], Cluster]]:
-    made: list[Cluster] = []
-
-    def make(redis: Redis) -> Cluster:
-        cluster = Cluster(tmp_path, postgres, [redis], unique("online").replace("-", "_"), 2, WEBSOCKET_RATE=0)
-        made.append(cluster)
-        servers.extend(cluster.servers)
-        cluster.start()
-        return cluster
-
-    yield make
-    for cluster in made:
-        cluster.stop()
+def both(started: Cluster) -> list[Server]:
+    """Two servers that these tests may kill, over a Redis that they may kill."""
+    for server in started.servers:
+        if not server.running():
+            server.start()
+    return started.servers
 
 
-async def test_across_servers_and_no_ghosts_after_one_was_killed(
-    make_cluster: Callable[[Redis], Cluster], redis: Redis
-) -> None:
-    one, two = make_cluster(redis).servers
+async def test_across_servers_and_no_ghosts_after_one_was_killed(both: list[Server]) -> None:
+    one, two = both
     ann, bob, cat = (Someone(one, name) for name in ("ann", "bob", "cat"))
     room = create_room(one, ann.cookie)
     async with ann.on(one) as a, cat.on(one) as c:
@@ -310,25 +317,18 @@ async def test_across_servers_and_no_ghosts_after_one_was_killed(
 
 
 @pytest.mark.logs_errors
-async def test_what_happened_while_redis_was_away_is_found_afterwards(
-    make_cluster: Callable[[Redis], Cluster],
-) -> None:
-    layer = Redis()
-    layer.start()
-    try:
-        one, two = make_cluster(layer).servers
-        ann, bob, cat = (Someone(one, name) for name in ("ann", "bob", "cat"))
-        room = create_room(one, ann.cookie)
-        async with ann.on(one) as a:
-            await a.subscribe(room)
-            async with bob.on(two) as b:
-                await b.post(room, "hello")
-                await sees(a, room, ann.name, bob.name)
-                layer.kill()
-            async with cat.on(two) as c:  # bob went, cat came, and nobody could say so
-                await c.post(room, "hello")
-                await sees(a, room, ann.name, cat.name, patience=presence.HEAL + SOON)
-                layer.start()
-            await sees(a, room, ann.name, patience=presence.HEAL + SOON)
-    finally:
-        layer.kill()
+async def test_what_happened_while_redis_was_away_is_found_afterwards(both: list[Server], layer: Redis) -> None:
+    one, two = both
+    ann, bob, cat = (Someone(one, name) for name in ("ann", "bob", "cat"))
+    room = create_room(one, ann.cookie)
+    async with ann.on(one) as a:
+        await a.subscribe(room)
+        async with bob.on(two) as b:
+            await b.post(room, "hello")
+            await sees(a, room, ann.name, bob.name)
+            layer.kill()
+        async with cat.on(two) as c:  # bob went, cat came, and nobody could say so
+            await c.post(room, "hello")
+            await sees(a, room, ann.name, cat.name, patience=presence.HEAL + SOON)
+            layer.start()
+        await sees(a, room, ann.name, patience=presence.HEAL + SOON)

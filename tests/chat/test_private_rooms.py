@@ -316,9 +316,8 @@ async def test_an_outsider_gets_nothing_by_any_way(server: Server) -> None:
             assert forbidden.status_code == nothing.status_code == 404
 
 
-async def test_who_is_removed_is_told_and_then_hears_nothing_more(start_server: Callable[..., Server]) -> None:
-    here = start_server()
-    there = start_server(database=here.database)  # another process, with a layer of its own: the sweep finds it
+async def test_who_is_removed_is_told_and_then_hears_nothing_more(server: Server, beside: Server) -> None:
+    here, there = server, beside  # with a layer of its own: the sweep finds it
     bob_name = unique("bob")
     ann, bob = guest(here, unique("ann")), guest(here, bob_name)
     slug = private_room(here, ann)

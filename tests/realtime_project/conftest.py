@@ -8,17 +8,15 @@ import pytest
 
 from benchmarks.cluster import Cluster
 from benchmarks.services import Postgres, Redis
-from tests.helpers import Server
+from tests.helpers import Server, running
 
 
 @pytest.fixture(scope="session")
 def mounted(template: Path, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with an app of somebody else's beside the chat."""
-    running = Server(tmp_path_factory.mktemp("mounted"), template, DJANGO_SETTINGS_MODULE="tests.mounted.settings")
-    servers.append(running)
-    running.start()
-    yield running
-    running.stop()
+    own = Server(tmp_path_factory.mktemp("mounted"), template, DJANGO_SETTINGS_MODULE="tests.mounted.settings")
+    with running(own, servers) as shared:
+        yield shared
 
 
 @pytest.fixture(scope="session")

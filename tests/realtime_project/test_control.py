@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +22,7 @@ from realtime_project.feeds import Event
 from realtime_project.models import Server as ServerRow
 from realtime_project.models import TopicEvent, TopicHead
 from realtime_project.sessions import SessionStore
-from tests.helpers import Server, Socket, connect, cookies, guest, submit, unique
+from tests.helpers import Server, Socket, connect, cookies, guest, running, submit, unique
 
 ORDER = """
 from realtime_project import control, registry
@@ -49,6 +50,7 @@ async def rows(server: Server, path: str, count: int) -> tuple[str, list[tuple[s
             id, found = await asyncio.to_thread(server.python, ROWS.format(port=server.port, path=path))
             if len(found) == count:
                 return id, found
+            await asyncio.sleep(0.1)
 
 
 async def stays(*sockets: Socket) -> None:
@@ -57,12 +59,14 @@ async def stays(*sockets: Socket) -> None:
         assert socket.close_code is None
 
 
-@pytest.fixture
-def both(start_server: Callable[..., Server]) -> list[Server]:
+@pytest.fixture(scope="module")
+def both(template: Path, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
     """Two servers on one database and without Redis, which do not look by themselves who is still logged in."""
     alone: dict[str, Any] = {"DJANGO_SETTINGS_MODULE": "tests.mounted.settings", "REVOCATION_LOOK": 3600}
-    first = start_server(**alone)
-    return [first, start_server(database=first.database, **alone)]
+    first = Server(tmp_path_factory.mktemp("first"), template, **alone)
+    second = Server(tmp_path_factory.mktemp("second"), database=first.database, **alone)
+    with running(first, servers), running(second, servers):
+        yield [first, second]
 
 
 async def closing_one(here: Server, there: Server) -> None:
@@ -87,9 +91,8 @@ async def closing_one(here: Server, there: Server) -> None:
         await stays(*sockets[2:], *others)
 
 
-async def test_z55_one_client_is_closed_with_code_and_reason_on_one_server(start_server: Callable[..., Server]) -> None:
-    server = start_server(DJANGO_SETTINGS_MODULE="tests.mounted.settings")
-    await closing_one(server, server)
+async def test_z55_one_client_is_closed_with_code_and_reason_on_one_server(mounted: Server) -> None:
+    await closing_one(mounted, mounted)
 
 
 async def test_z55_on_two_servers_over_redis(pair: Cluster) -> None:

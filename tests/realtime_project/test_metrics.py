@@ -16,7 +16,7 @@ from realtime_project import figures, metrics
 from realtime_project.figures import BOUNDS, Counters, ErrorCounter, Histogram
 from realtime_project.hub import Hub
 from realtime_project.metrics import COUNTED, CURRENT, POINT, POINTS, STEP, TOPICS, Meter
-from tests.helpers import ChatClient, Server, connect, guest, unique
+from tests.helpers import ChatClient, Server, browser, connect, guest, unique
 
 # Counting -------------------------------------------------------------------------------------------------------
 
@@ -145,7 +145,8 @@ def test_the_busiest_topics_are_reported_and_orders_are_not(
 
 
 def scrape(server: Server, **options: Any) -> httpx.Response:
-    return httpx.get(f"{server.url}/metrics", trust_env=False, timeout=10, **options)
+    with browser(server.url) as asking:
+        return asking.get("/metrics", **options)
 
 
 def values(text: str) -> dict[str, float]:

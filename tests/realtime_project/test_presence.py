@@ -18,20 +18,40 @@ from tests.helpers import Server, connect, guest, unique
 SOON = 8.0  # seconds: a lease, a beat and the pace of a busy machine
 
 
-@pytest.fixture
-def cluster(postgres: Postgres, redis: Redis, servers: list[Server], tmp_path: Path) -> Iterator[Cluster]:
-    """Two servers of this test's own."""
-    running = Cluster(tmp_path, postgres, [redis], unique("presence").replace("-", "_"), 2, WEBSOCKET_RATE=0)
+@pytest.fixture(scope="module")
+def layer() -> Iterator[Redis]:
+    """Where nobody but these servers says who comes and goes."""
+    running = Redis()
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="module")
+def started(
+    postgres: Postgres, layer: Redis, servers: list[Server], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    running = Cluster(tmp_path_factory.mktemp("presence"), postgres, [layer], "presence", 2, WEBSOCKET_RATE=0)
     servers.extend(running.servers)
     running.start()
     yield running
     running.stop()
 
 
-class Listener:
-    """Hears the topic `presence`, as every server does."""
+@pytest.fixture
+def cluster(started: Cluster) -> Cluster:
+    """Two servers that these tests may stop and kill."""
+    for server in started.servers:
+        if not server.running():
+            server.start()
+    return started
 
-    def __init__(self, redis: Redis) -> None:
+
+class Listener:
+    """Hears the topic `presence`, as every server does, and keeps what it says of these users."""
+
+    def __init__(self, redis: Redis, users: tuple[int, ...]) -> None:
+        self.users = set(users)
         self.layer = RedisPubSubChannelLayer(hosts=[redis.url])
         self.came: list[int] = []
         self.went: list[int] = []
@@ -42,8 +62,8 @@ class Listener:
         while True:
             for content in (await self.layer.receive(name))["events"]:
                 moves = json.loads(content)
-                self.came += moves["came"]
-                self.went += moves["went"]
+                self.came += self.users.intersection(moves["came"])
+                self.went += self.users.intersection(moves["went"])
 
     async def hears(self, came: list[int], went: list[int]) -> None:
         """Exactly this, and nothing more in the next two batches."""
@@ -56,8 +76,8 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(redis: Redis) -> AsyncIterator[Listener]:
-    listener = Listener(redis)
+async def listening(redis: Redis, *users: int) -> AsyncIterator[Listener]:
+    listener = Listener(redis, users)
     task = asyncio.create_task(listener.listen())
     await asyncio.sleep(0.3)  # Redis does not confirm a subscription before it is answered
     try:
@@ -81,10 +101,10 @@ def online(server: Server, *users: int) -> list[int]:
     return found
 
 
-async def test_a_user_comes_with_the_first_connection_and_goes_with_the_last(cluster: Cluster, redis: Redis) -> None:
+async def test_a_user_comes_with_the_first_connection_and_goes_with_the_last(cluster: Cluster, layer: Redis) -> None:
     one, two = cluster.servers
     cookie, user = person(one)
-    async with listening(redis) as heard:
+    async with listening(layer, user) as heard:
         async with connect(one.ws("ws/chat/"), cookie):
             await heard.hears([user], [])
             async with connect(two.ws("ws/asgi/echo/"), cookie), connect(one.ws("ws/chat/"), cookie):
@@ -96,13 +116,13 @@ async def test_a_user_comes_with_the_first_connection_and_goes_with_the_last(clu
 
 
 async def test_who_is_connected_to_a_killed_server_goes_once_unless_they_are_elsewhere(
-    cluster: Cluster, redis: Redis
+    cluster: Cluster, layer: Redis
 ) -> None:
     one, two = cluster.servers
     people = [await asyncio.to_thread(person, one) for _ in range(5)]
     (stays, staying), *rest = people
     doomed = [connect(two.ws("ws/chat/"), cookie) for cookie, _ in people]
-    async with listening(redis) as heard, connect(one.ws("ws/chat/"), stays):
+    async with listening(layer, *(user for _, user in people)) as heard, connect(one.ws("ws/chat/"), stays):
         for connection in doomed:
             await connection.__aenter__()
         await heard.hears(sorted(user for _, user in people), [])
@@ -113,10 +133,10 @@ async def test_who_is_connected_to_a_killed_server_goes_once_unless_they_are_els
         assert await asyncio.to_thread(online, one, *(user for _, user in people)) == [staying]
 
 
-async def test_who_is_connected_to_a_drained_server_goes_at_once(cluster: Cluster, redis: Redis) -> None:
+async def test_who_is_connected_to_a_drained_server_goes_at_once(cluster: Cluster, layer: Redis) -> None:
     one, two = cluster.servers
     cookie, user = person(one)
-    async with listening(redis) as heard, connect(two.ws("ws/chat/"), cookie) as socket:
+    async with listening(layer, user) as heard, connect(two.ws("ws/chat/"), cookie) as socket:
         await heard.hears([user], [])
         stopped = asyncio.create_task(asyncio.to_thread(two.stop))
         await socket.closed()
@@ -125,10 +145,10 @@ async def test_who_is_connected_to_a_drained_server_goes_at_once(cluster: Cluste
         await heard.hears([], [user])
 
 
-async def test_a_server_that_was_thought_dead_comes_back_with_its_users(cluster: Cluster, redis: Redis) -> None:
+async def test_a_server_that_was_thought_dead_comes_back_with_its_users(cluster: Cluster, layer: Redis) -> None:
     one, two = cluster.servers
     cookie, user = person(one)
-    async with listening(redis) as heard, connect(two.ws("ws/chat/"), cookie, ping_interval=None):
+    async with listening(layer, user) as heard, connect(two.ws("ws/chat/"), cookie, ping_interval=None):
         await heard.hears([user], [])
         two.freeze()
         try:
@@ -151,10 +171,11 @@ async def test_what_redis_did_not_take_is_told_when_it_is_back(
         cookie, user = person(server)
         layer.kill()
         async with connect(server.ws("ws/chat/"), cookie):
-            await asyncio.sleep(2)
-            assert await asyncio.to_thread(online, server, user) == [user]  # the rows do not wait for it
+            async with asyncio.timeout(SOON):  # the rows do not wait for it
+                while await asyncio.to_thread(online, server, user) != [user]:
+                    await asyncio.sleep(0.1)
             layer.start()
-            async with listening(layer) as heard:
+            async with listening(layer, user) as heard:
                 await heard.hears([user], [])
     finally:
         cluster.stop()

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from textwrap import dedent
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +19,7 @@ from realtime_project.connections import Connection, door
 from realtime_project.consumers import Consumer
 from realtime_project.hub import Hub
 from realtime_project.topics import Topic, hub, topic_in, topic_out
-from tests.helpers import ChatClient, Refused, Server, Socket, connect, guest
+from tests.helpers import PATIENCE, ChatClient, Refused, Server, Socket, connect, guest
 
 PUBLISH = "from realtime_project.topics import Topic; Topic({topic!r}).publish_sync({content!r})"
 
@@ -79,18 +80,30 @@ async def test_z24_z25_from_the_other_server_a_command_and_a_python_process(pair
         await other.silent()
 
 
+async def told(there: Server, here: Server, socket: Socket, code: str) -> None:
+    """Runs `code` on the other server's machine as soon as the registry has this socket, which is at `port`."""
+    known = f"""
+    from realtime_project import registry
+    from realtime_project.models import Connection
+    server = registry.servers().get(port={here.port}).id
+    port = {socket.local_address[1]}
+    print(Connection.objects.filter(server=server, client_port=port).count())
+    """
+    async with asyncio.timeout(PATIENCE):
+        while not await asyncio.to_thread(there.python, known):
+            await asyncio.sleep(0.1)
+    await asyncio.to_thread(there.python, dedent(known) + dedent(code))
+
+
 async def test_a_row_of_the_registry_is_an_address(pair: Cluster) -> None:
     here, there = pair.servers
     async with connect(here.ws("ws/one/")) as socket, connect(here.ws("ws/one/")) as other:
-        await asyncio.sleep(2)
-        code = f"""
+        code = """
         from realtime_project import registry
         from realtime_project.topics import topic_out
-        server = registry.servers().get(port={here.port})
-        row = registry.clients(server.id, "/ws/one/").first()
-        topic_out(row).publish_sync("found you")
+        topic_out(registry.clients(server, "/ws/one/").get(client_port=port)).publish_sync("found you")
         """
-        await asyncio.to_thread(there.python, code)
+        await told(there, here, socket, code)
         assert await socket.recv() == "found you"
         await other.silent()
 
@@ -98,14 +111,12 @@ async def test_a_row_of_the_registry_is_an_address(pair: Cluster) -> None:
 async def test_z25_a_topic_endpoint_pushes_what_comes_through_topic_in(pair: Cluster) -> None:
     here, there = pair.servers
     async with connect(here.ws("ws/both/")) as both, connect(there.ws("ws/two/")) as two:
-        await asyncio.sleep(2)
-        code = f"""
+        code = """
         from realtime_project import registry
         from realtime_project.topics import topic_in
-        server = registry.servers().get(port={here.port})
-        topic_in(registry.clients(server.id, "/ws/both/").get()).publish_sync("as if")
+        topic_in(registry.clients(server, "/ws/both/").get(client_port=port)).publish_sync("as if")
         """
-        await asyncio.to_thread(there.python, code)
+        await told(there, here, both, code)
         assert await two.recv() == "as if"
         assert [await both.recv(), await both.recv()] == ["as if", "as if"]  # it is subscribed to both topics
 

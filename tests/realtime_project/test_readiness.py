@@ -12,11 +12,12 @@ import pytest
 
 from benchmarks.cluster import Cluster
 from benchmarks.services import Postgres, Redis
-from tests.helpers import PATIENCE, Server, connect
+from tests.helpers import PATIENCE, Server, browser, connect
 
 
 def ask(server: Server, path: str = "readyz") -> tuple[int, Any]:
-    answer = httpx.get(f"{server.url}/{path}", trust_env=False, timeout=PATIENCE)
+    with browser(server.url) as asking:
+        answer = asking.get(f"/{path}")
     assert "no-store" in answer.headers["cache-control"]
     return answer.status_code, answer.json()
 
@@ -67,12 +68,9 @@ async def test_redis_away_at_the_start_delays_readiness_and_not_the_start(
 
 
 @pytest.mark.logs_errors
-async def test_a_database_that_is_away_is_named(servers: list[Server], tmp_path: Path) -> None:
-    own = Postgres()
+async def test_a_database_that_is_away_is_named(postgres_data: Path, servers: list[Server], tmp_path: Path) -> None:
+    own = Postgres(postgres_data)
     own.start()
-    from benchmarks.cluster import make_template
-
-    make_template(own)
     redis = Redis()
     redis.start()
     cluster = Cluster(tmp_path, own, [redis], "gone", 1)
@@ -96,13 +94,13 @@ async def test_a_server_that_drains_is_not_ready(start_server: Callable[..., Ser
     server = start_server(DJANGO_SETTINGS_MODULE="tests.mounted.settings", WEBSOCKET_DRAIN=4)
     await until(server, 200)
     async with (
-        httpx.AsyncClient(base_url=server.url, trust_env=False) as browser,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as asking,
         connect(server.ws("ws/stubborn/")) as socket,
     ):
-        assert (await browser.get("/readyz")).status_code == 200  # a connection that stays open
+        assert (await asking.get("/readyz")).status_code == 200  # a connection that stays open
         server.signal(signal.SIGTERM)
         assert (await socket.closed())[0] == 1012
-        answer = await browser.get("/readyz")
+        answer = await asking.get("/readyz")
         assert (answer.status_code, answer.json()) == (
             503,
             {"ready": False, "missing": ["this server is draining"]},

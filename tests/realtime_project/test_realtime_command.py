@@ -3,21 +3,25 @@
 import asyncio
 import json
 import signal
+import socket
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from benchmarks.services import Redis
 from realtime_project import history
-from realtime_project.models import Connection
+from realtime_project.management.commands import realtime
+from realtime_project.models import Connection, TopicHead
 from realtime_project.models import Server as ServerRow
 from tests.helpers import PROJECT, ChatClient, Server, connect, guest, run, unique
 
+LIMITS = {"max_size": 65_536, "rate": 50, "burst": 100, "queue": 64}
 SERVED = {"figures": {"connections": 2, "memory": 2**26, "rates": {"messages_in": 4.5}, "draining": False}}
 
 
@@ -33,7 +37,7 @@ def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 @pytest.fixture
 def server(db: None) -> ServerRow:
-    endpoints = [{"path": "/ws/chat/", "mode": "chat"}, {"path": "/ws/echo/", "mode": "actor"}]
+    endpoints = [{"path": "/ws/chat/", "mode": "chat", **LIMITS}, {"path": "/ws/echo/", "mode": "actor"}]
     return ServerRow.objects.create(
         id="abc123", host="10.0.0.1", port=8000, pid=7, version="1.0", endpoints=endpoints, **SERVED
     )
@@ -68,12 +72,17 @@ def test_servers_where_there_are_none(db: None, capsys: pytest.CaptureFixture[st
 
 
 def test_endpoints(server: ServerRow, capsys: pytest.CaptureFixture[str]) -> None:
-    client(server, 0)
-    assert listed(capsys, "endpoints", "abc") == [
-        {"server": "abc123", "path": "/ws/chat/", "mode": "chat", "clients": 1},
-        {"server": "abc123", "path": "/ws/echo/", "mode": "actor", "clients": 0},
-    ]
-    assert len(shown(capsys, "endpoints")) == 3
+    client(server, 0, rate_in=1.5, rate_out=2.0, messages_in=3, messages_out=4, bytes_in=5, bytes_out=6)
+    client(server, 1, rate_in=0.25)
+    chat, echo = listed(capsys, "endpoints", "abc")
+    assert chat == {
+        "server": "abc123", "path": "/ws/chat/", "mode": "chat", **LIMITS, "clients": 2, "rate_in": 1.8,
+        "rate_out": 2.0, "messages_in": 3, "messages_out": 4, "bytes": 11,
+    }  # fmt: skip
+    assert (echo["path"], echo["clients"], echo["rate_in"]) == ("/ws/echo/", 0, 0)
+    _, first, second = shown(capsys, "endpoints")
+    assert "1.8" in first.split() and "65,536" in first.split() and "50/s, 100 at once" in first
+    assert second.split()[:3] == ["abc123", "/ws/echo/", "actor"], "one of an earlier version, which tells no limits"
 
 
 def test_an_unknown_server_is_an_error_that_says_which_there_are(server: ServerRow) -> None:
@@ -102,6 +111,17 @@ def test_clients_are_filtered_and_paged(server: ServerRow, capsys: pytest.Captur
     assert [row["id"] for row in listed(capsys, "clients", "--limit", "1", "--offset", "1")] == ["c1"]
     assert shown(capsys, "clients", "--limit", "2")[-1] == "1 to 2 of 3: see --limit and --offset."
     assert shown(capsys, "clients", "--offset", "9") == ["None from 9 on; there are 3."]
+
+
+def test_clients_are_sorted_by_what_one_looks_for(server: ServerRow, capsys: pytest.CaptureFixture[str]) -> None:
+    client(server, 0, unsent=5, rate_in=1, messages_in=100)
+    client(server, 1, unsent=70_000, rate_out=3)
+    client(server, 2, rate_in=2, rate_out=2, messages_out=50)
+    for sort, wanted in {"age": "012", "unsent": "102", "rate": "210", "messages": "021"}.items():
+        assert [row["id"][1] for row in listed(capsys, "clients", "--sort", sort)] == list(wanted), sort
+    assert "70,000" in shown(capsys, "clients", "--sort", "unsent")[1].split()
+    with pytest.raises(CommandError, match="invalid choice: 'size'"):
+        call_command("realtime", "clients", "--sort", "size")
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "many", "1.5"])
@@ -147,6 +167,19 @@ def test_actors(server: ServerRow, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Named(name='bob')" in shown(capsys, "actors")[1]
 
 
+def test_z72_an_actor_that_has_stopped_already_is_no_mistake(
+    server: ServerRow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client(server, 0)
+    for id in ("nobody", "c0"):  # the other one has no actor, and stays
+        assert shown(capsys, "stop", id) == [f"Stopped already, connection {id}."]
+    assert not TopicHead.objects.filter(name="control:abc123").exists()
+    client(server, 1, mode="actor", state="Guest()")
+    assert shown(capsys, "stop", "c1") == ["Ordered stop, connection c1."]
+    [order] = [json.loads(event.content) for event in history.page("control:abc123", 0, None, 9)[1]]
+    assert order == {"type": "stop", "connection": "c1"}
+
+
 def test_what_is_not_there_is_an_error_and_no_traceback(server: ServerRow) -> None:
     for arguments, said in (
         (("close", "nobody"), "no open connection has the id 'nobody'"),
@@ -186,13 +219,16 @@ async def test_a_running_server_is_seen_and_steered(own_server: Server) -> None:
     async with (
         ChatClient(own_server, cookie, origin=own_server.url) as ann,
         connect(own_server.ws("ws/echo/")) as echo,
+        connect(own_server.ws("ws/names/")) as names,
         connect(own_server.ws("ws/feed/")) as feed,
     ):
         await ann.subscribe("lobby")
-        clients = await rows(own_server, "clients", count=3)
+        clients = await rows(own_server, "clients", count=4)
         assert {row["mode"] for row in clients} == {"chat", "actor", "topic"}
-        [actor] = await rows(own_server, "actors", count=1)
-        assert actor["endpoint"] == "/ws/echo/"
+        actors = {row["endpoint"]: row for row in await rows(own_server, "actors", count=2)}
+        actor = actors["/ws/echo/"]
+        await asyncio.to_thread(own_server.manage, "realtime", "stop", actors["/ws/names/"]["id"])
+        assert await names.closed() == (1000, "")
         [served] = await rows(own_server, "servers", count=1)
         assert served["port"] == own_server.port
         published = json.loads(await asyncio.to_thread(
@@ -213,31 +249,82 @@ async def test_a_running_server_is_seen_and_steered(own_server: Server) -> None:
     assert await asyncio.to_thread(own_server.wait) == 0
 
 
-async def test_the_frames_of_a_client_are_shown_in_a_shell(start_server: Any, redis: Redis) -> None:
+HIRE = """
+from django.contrib.auth.models import Permission
+from chat.models import User
+for name in {names!r}:
+    person = User.objects.create_user(name, is_staff=True)
+    person.user_permissions.set(Permission.objects.filter(codename="tail_connection"))
+"""
+DEMOTE = "from chat.models import User\nUser.objects.get(username={name!r}).user_permissions.clear()"
+LOOKS = """
+from django.contrib.admin.models import LogEntry
+print(json.dumps(list(LogEntry.objects.values_list("user__username", "object_repr", "change_message").order_by("pk"))))
+"""
+
+
+async def test_the_frames_of_a_client_are_shown_in_a_shell_in_somebodys_name(start_server: Any, redis: Redis) -> None:
     server = start_server(REDIS_URL=redis.url)
+    await asyncio.to_thread(server.python, HIRE.format(names=["ann", "bob"]))
     async with connect(server.ws("ws/echo/")) as echo:
         await echo.recv()
         [row] = await rows(server, "clients", count=1)
-        tail = await asyncio.create_subprocess_exec(
-            sys.executable, "manage.py", "realtime", "tail", row["id"], "--json",
-            cwd=PROJECT, env=server.environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        assert tail.stdout
+        ann, bob = [
+            await asyncio.create_subprocess_exec(
+                sys.executable, "manage.py", "realtime", "tail", row["id"], "--json", "--by", name,
+                cwd=PROJECT, env=server.environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )
+            for name in ("ann", "bob")
+        ]  # fmt: skip
         try:
-            reading = asyncio.create_task(tail.stdout.readline())
-            async with asyncio.timeout(10):
-                while not reading.done():  # from when it is heard on, frames are shown
+            reading = [asyncio.create_task(tail.stdout.readline()) for tail in (ann, bob) if tail.stdout]
+            async with asyncio.timeout(15):
+                while not all(line.done() for line in reading):  # from when it is heard on, frames are shown
                     await echo.send("hi\x1b[2J")
                     await echo.recv()
                     await asyncio.sleep(0.2)
-                first, second = json.loads(reading.result()), json.loads(await tail.stdout.readline())
-            assert {first["way"], second["way"]} == {"in", "out"}
-            assert first["text"].endswith("hi\x1b[2J")
-        finally:
-            tail.send_signal(signal.SIGINT)
+            for line in reading:
+                assert json.loads(line.result())["text"].endswith("hi\x1b[2J")
+            await asyncio.to_thread(server.python, DEMOTE.format(name="bob"))
             async with asyncio.timeout(20):
-                _, errors = await tail.communicate()
-        assert (tail.returncode, errors) == (0, b"")
+                _, errors = await bob.communicate()
+            assert (bob.returncode, errors.decode().splitlines()) == (1, [f"CommandError: {NOT_ALLOWED}"])
+        finally:
+            ann.send_signal(signal.SIGINT)
+            async with asyncio.timeout(20):
+                _, errors = await ann.communicate()
+            if bob.returncode is None:
+                bob.kill()
+        assert (ann.returncode, errors) == (0, b"")
+        await echo.send("still here")
+        assert await echo.recv() == "you said: still here"
+    looks = await asyncio.to_thread(server.python, LOOKS)
+    where = f"from a shell, as {realtime._name_here()}@{socket.gethostname()}"
+    assert sorted(looks) == [[who, "127.0.0.1 on /ws/echo/", f"Watched its frames {where}"] for who in ("ann", "bob")]
+    for who in ("ann", "bob"):
+        assert f"connection {row['id']}: its frames are shown to {who} {where}" in server.log()
+
+
+NOT_ALLOWED = "only active staff with the permission tail_connection may watch frames"
+
+
+def test_a_look_needs_the_name_of_somebody_who_may(
+    server: ServerRow, monkeypatch: pytest.MonkeyPatch, transactional_db: None
+) -> None:
+    monkeypatch.setattr(realtime, "in_memory", lambda: False)
+    monkeypatch.setattr(realtime, "_name_here", lambda: "root")
+    client(server, 0)
+    get_user_model().objects.create_user("ordinary")
+    get_user_model().objects.create_user("viewer", is_staff=True)
+    with pytest.raises(CommandError, match=r"there is no user 'root': a look is recorded .* --by"):
+        call_command("realtime", "tail", "c0")
+    for name in ("ordinary", "viewer"):
+        with pytest.raises(CommandError, match=NOT_ALLOWED):
+            call_command("realtime", "tail", "c0", "--by", name)
+    get_user_model().objects.create_user("boss", is_staff=True, is_superuser=True)
+    with pytest.raises(CommandError, match="no open connection has the id 'nobody'"):
+        call_command("realtime", "tail", "nobody", "--by", "boss")
+    assert not LogEntry.objects.exists()
 
 
 def test_frames_need_a_layer_that_reaches_a_shell(server: ServerRow) -> None:

@@ -1,6 +1,7 @@
 """Who is connected: rows Z50 to Z54 and H36 of the checklist, as another process sees them in the database."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import Server, connect, guest, unique
+from tests.realtime_project.test_server import MIB, handshake, pause, resume
 
 FOLLOWS = 4.0  # seconds: two, on a machine that does other things beside
 
@@ -43,6 +45,7 @@ async def eventually(look: Callable[[], Any], wanted: Callable[[Any], bool], pat
         found = await asyncio.to_thread(look)
         if wanted(found) or asked > deadline:
             return found
+        await asyncio.sleep(0.1)
 
 
 async def test_z50_a_server_is_listed_and_a_killed_one_is_gone_within_its_lease(
@@ -61,7 +64,7 @@ async def test_z50_a_server_is_listed_and_a_killed_one_is_gone_within_its_lease(
 
 
 async def test_z51_every_websocket_endpoint_is_listed_with_its_mode_and_no_page(server: Server) -> None:
-    [row] = servers(server)
+    [row] = [row for row in servers(server) if row["port"] == server.port]
     code = f"from realtime_project import registry; print(json.dumps(registry.endpoints({row['id']!r})))"
     listed = {endpoint["path"]: endpoint["mode"] for endpoint in server.python(code)}
     assert listed == {
@@ -78,6 +81,40 @@ async def test_z51_every_websocket_endpoint_is_listed_with_its_mode_and_no_page(
         "/ws/dashboard/": "dashboard",
         "/ws/admin/tail/<connection>/": "tail",
     }
+
+
+async def test_an_endpoint_tells_the_limits_that_it_keeps(server: Server) -> None:
+    [row] = servers(server)
+    limits = {each["path"]: (each["max_size"], each["rate"], each["burst"], each["queue"]) for each in row["endpoints"]}
+    assert limits["/ws/chat/"] == (64 * 1024, 50, 100, 64)
+    assert limits["/ws/dashboard/"] == (1024, 0, 0, 64)
+    assert limits["/ws/asgi/echo/"] == limits["/ws/broadcast/"] == (16 * 1024 * 1024, 0, 0, 64)
+
+
+WAITING = """
+from realtime_project.models import Connection
+print(json.dumps(list(Connection.objects.filter(unsent__gt=0).values_list("client_port", "unsent"))))
+"""
+
+
+async def test_a_slow_reader_is_seen_by_what_waits_for_it(start_server: Callable[..., Server]) -> None:
+    server = start_server(WEBSOCKET_MAX_BUFFER=64 * MIB)
+    async with connect(server.ws("ws/broadcast/"), max_queue=None) as sender:
+        reader, writer = await handshake(server, "ws/broadcast/")
+        pause(writer)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+        for _ in range(2):  # more than the kernel's buffers take
+            await sender.send(b"x" * 8 * MIB)
+            await sender.recv()
+        found = await eventually(lambda: server.python(WAITING), bool, 8)
+        port = writer.get_extra_info("sockname")[1]
+        assert [who for who, _ in found] == [port], "the other one reads"
+        assert 4 * MIB < found[0][1] < 16 * MIB
+        resume(writer)
+        async with asyncio.timeout(8):
+            await reader.readexactly(16 * MIB)
+        assert await eventually(lambda: server.python(WAITING), lambda rows: not rows, 8) == []
+        writer.close()
 
 
 async def test_z52_clients_follow_joins_and_leaves(server: Server) -> None:
@@ -162,11 +199,9 @@ async def test_a_person_deleted_while_connected_costs_the_server_nothing(start_s
         assert [row["pid"] for row in await asyncio.to_thread(servers, server)] == [server.pid]
 
 
-async def test_a_connection_that_closes_right_after_the_first_beat_leaves_no_ghost(
-    start_server: Callable[..., Server],
-) -> None:
-    server = start_server()
+async def test_a_connection_that_closes_right_after_the_first_beat_leaves_no_ghost(server: Server) -> None:
+    room = f"/ws/rooms/{unique('room')}/"
     for _ in range(6):
-        async with connect(server.ws("ws/asgi/echo/")):
+        async with connect(server.ws(room)):
             await asyncio.sleep(0.35)
-    assert await eventually(lambda: clients(server), lambda rows: rows == []) == []
+    assert await eventually(lambda: clients(server, room), lambda rows: rows == []) == []

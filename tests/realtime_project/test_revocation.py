@@ -48,10 +48,9 @@ async def all_closed(sockets: list[Socket]) -> set[int | None]:
 
 
 @pytest.fixture
-def both(start_server: Callable[..., Server]) -> list[Server]:
+def both(server: Server, beside: Server) -> list[Server]:
     """Two servers on one database."""
-    first = start_server()
-    return [first, start_server(database=first.database)]
+    return [server, beside]
 
 
 async def test_every_cause_reaches_every_socket_on_every_server_and_nobody_else(both: list[Server]) -> None:

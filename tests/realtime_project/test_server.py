@@ -72,16 +72,16 @@ def resume(writer: asyncio.StreamWriter) -> None:
 
 
 async def test_z17_a_reader_that_stops_costs_little_and_is_told_while_the_others_get_everything(
-    own_server: Server,
+    server: Server,
 ) -> None:
     messages, size = 1_280, 64 * 1024  # 80 MiB
-    url = own_server.ws("ws/broadcast/")
+    url = server.ws("ws/broadcast/")
     async with connect(url, max_queue=None) as sender, connect(url, max_queue=4) as other:
         await sender.send("warm " * 10_000)
         assert await other.recv() == await sender.recv()
-        _, writer = await handshake(own_server, "ws/broadcast/")
+        _, writer = await handshake(server, "ws/broadcast/")
         pause(writer)
-        watch = Watch(own_server)
+        watch = Watch(server)
 
         async def read(socket: Socket, ahead: asyncio.Semaphore) -> int:
             got = 0
@@ -102,9 +102,9 @@ async def test_z17_a_reader_that_stops_costs_little_and_is_told_while_the_others
         writer.transport.abort()
 
 
-async def test_z17_a_slow_reader_that_reads_on_sees_why_it_is_closed(own_server: Server) -> None:
-    async with connect(own_server.ws("ws/broadcast/"), max_queue=None) as sender:
-        late, writer = await handshake(own_server, "ws/broadcast/")
+async def test_z17_a_slow_reader_that_reads_on_sees_why_it_is_closed(server: Server) -> None:
+    async with connect(server.ws("ws/broadcast/"), max_queue=None) as sender:
+        late, writer = await handshake(server, "ws/broadcast/")
         pause(writer)
         for _ in range(320):  # 20 MiB: more than the kernel's buffers and ours take
             await sender.send("x" * 64 * 1024)
@@ -118,22 +118,30 @@ async def test_z17_a_slow_reader_that_reads_on_sees_why_it_is_closed(own_server:
         writer.close()
 
 
-async def test_z17_a_slow_reader_that_never_reads_again_is_cut(own_server: Server) -> None:
-    async with connect(own_server.ws("ws/broadcast/"), max_queue=None) as sender:
-        _, writer = await handshake(own_server, "ws/broadcast/")
+async def test_z17_a_slow_reader_that_never_reads_again_is_cut(server: Server) -> None:
+    async with connect(server.ws("ws/broadcast/"), max_queue=None) as sender:
+        _, writer = await handshake(server, "ws/broadcast/")
         pause(writer)
-        count = "from realtime_project.models import Connection; print(Connection.objects.count())"
+        port = writer.get_extra_info("sockname")[1]
+        count = f"""
+        from realtime_project.models import Connection
+        print(Connection.objects.filter(client_port={port}, endpoint="/ws/broadcast/").count())
+        """
+        async with asyncio.timeout(PATIENCE):
+            while await asyncio.to_thread(server.python, count) == 0:  # the registry has it
+                await asyncio.sleep(0.1)
         for _ in range(320):
             await sender.send("x" * 64 * 1024)
             await sender.recv()
         deadline = time.monotonic() + PATIENCE
-        while await asyncio.to_thread(own_server.python, count) > 1:
+        while await asyncio.to_thread(server.python, count) > 0:
             assert time.monotonic() < deadline, "its row is still there"
+            await asyncio.sleep(0.1)
         writer.transport.abort()
 
 
 async def test_a_busy_consumer_makes_its_client_wait_and_costs_little(start_server: Callable[..., Server]) -> None:
-    server = start_server(**QUIET)
+    server = start_server(**QUIET, WEBSOCKET_DRAIN=1)
     _, writer = await handshake(server, "ws/busy/")
     frame = b"\x82\xfe" + (1_000).to_bytes(2) + bytes(4) + bytes(1_000)
     watch = Watch(server)

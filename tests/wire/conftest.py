@@ -2,14 +2,13 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 pytest.register_assert_rewrite("tests.wire.client", "tests.wire.frames")
 
-from tests.helpers import Server  # noqa: E402
+from tests.helpers import Server, running  # noqa: E402
 from tests.wire.client import Everywhere, Target  # noqa: E402
 from tests.wire.limits import HASTE, LIMIT  # noqa: E402
 
@@ -21,14 +20,6 @@ class EchoServer(Server):
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "tests.wire.echo", f"tcp:port={self.port}:interface=127.0.0.1"]
-
-
-@contextmanager
-def running(server: Server, servers: list[Server]) -> Iterator[Server]:
-    servers.append(server)
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,12 @@
     if (asking || document.hidden) return;
     asking = true;
     try {
-      const answer = await fetch(location.href, { redirect: "error" });
+      const answer = await fetch(location.href, { redirect: "manual" });
+      if (answer.type === "opaqueredirect" || answer.status === 403) {
+        document.getElementById(PART).replaceChildren();
+        note.textContent = "You may not see this any more.";
+        return;
+      }
       if (!answer.ok) throw new Error(String(answer.status));
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const [before, after] = [document, page].map((each) => each.getElementById(PART));

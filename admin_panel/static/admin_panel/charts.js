@@ -9,7 +9,7 @@ const MIB = 1024 * 1024;
 const CHARTS = [
   ["Clients", "", [["connections", "connected"]]],
   ["Messages", "a second", [["messages_in", "in"], ["messages_out", "out"]]],
-  ["From a post to its acknowledgement", "ms", [["latency_p50", "p50"], ["latency_p99", "p99"]]],
+  ["Post to acknowledgement", "ms", [["latency_p50", "p50"], ["latency_p99", "p99"]]],
   ["Lag of the event loop", "ms", [["lag_p50", "p50"], ["lag_p99", "p99"]]],
   ["Comings and goings", "a second", [["opened", "opened"], ["closed", "closed"]]],
   ["Trouble", "a second", [["errors", "errors"], ["drops", "drops"], ["rate_limited", "rate limited"], ["slow_readers", "slow readers"]]],

@@ -14,8 +14,16 @@ const pause = document.getElementById("pause");
 const ms = (value) => [number(value), "ms"];
 const rate = (value) => [number(value), "/s"];
 const trend = (value) => (value ? "is-bad" : "");
+const silentOf = ({ servers }) => servers.filter((server) => server.stale).length;
 
-// [title, what it says, its class]; `now` is the totals, `picture` all of it
+/** How many servers report, and how many do not. */
+function serving(picture) {
+  const silent = silentOf(picture);
+  return [number(picture.servers.length - silent), silent ? `and ${silent} silent` : ""];
+}
+
+// [title, what it says, its class]; `now` is the totals, `picture` all of it. Rows of four: who is there and what passes,
+// how fast, what goes wrong, and what it takes. The grid has two, four or eight columns, so none stands alone.
 const NUMBERS = [
   ["Clients", (now) => [number(now.connections)]],
   ["Opened · closed", (now) => [`${number(now.rates.opened)} · ${number(now.rates.closed)}`, "/s"]],
@@ -24,11 +32,12 @@ const NUMBERS = [
   ["Post, p50 · p99", (now) => [`${number(now.latency_p50)} · ${number(now.latency_p99)}`, "ms"]],
   ["Loop lag, p99", (now) => ms(now.lag_p99)],
   ["HTTP requests", (now) => rate(now.rates.requests)],
+  ["Database", (now, { database }) => (database.ok ? ms(database.latency_ms) : ["away"]), (now, { database }) => (database.ok ? "" : "is-bad")],
   ["Errors", (now) => rate(now.rates.errors), (now) => trend(now.rates.errors)],
   ["Drops", (now) => rate(now.rates.drops), (now) => trend(now.rates.drops)],
   ["Rate limited", (now) => rate(now.rates.rate_limited), (now) => trend(now.rates.rate_limited)],
   ["Slow readers", (now) => rate(now.rates.slow_readers), (now) => trend(now.rates.slow_readers)],
-  ["Database", (now, { database }) => (database.ok ? ms(database.latency_ms) : ["away"]), (now, { database }) => (database.ok ? "" : "is-bad")],
+  ["Servers", (now, picture) => serving(picture), (now, picture) => trend(silentOf(picture) || !picture.servers.length)],
   ["Channel layer", (now, { layer }) => [layer.ok ? "answers" : "away"], (now, { layer }) => (layer.ok ? "" : "is-bad")],
   ["CPU", (now) => [number(now.cpu), "%"]],
   ["Memory", (now) => bytes(now.memory).split(" ")],
@@ -71,7 +80,7 @@ function draw() {
   });
   drawn.show(points, Date.parse(time), range * 1000);
   drawServers();
-  const silent = latest.servers.filter((server) => server.stale).length;
+  const silent = silentOf(latest);
   trouble.textContent = !latest.database.ok
     ? "The database does not answer: this is what the servers said last."
     : !latest.servers.length
@@ -119,6 +128,15 @@ function sayState() {
   root.dataset.state = listener.state;
   const words = STATES[listener.state]();
   if (state.textContent !== words) state.textContent = words;
+  if (listener.state === "refused") forget();
+}
+
+/** Who may not see it any more does not keep what was there. */
+function forget() {
+  latest = null;
+  points = [];
+  root.querySelector(".panel-head").replaceChildren(state);
+  root.replaceChildren(root.querySelector(".panel-head"));
 }
 
 listener.addEventListener("message", ({ detail }) => take(detail));

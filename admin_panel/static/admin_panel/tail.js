@@ -55,6 +55,7 @@ function watch() {
   });
   socket.addEventListener("close", ({ code, reason }) => {
     socket = null;
+    if (code === 4403) list.replaceChildren(); // who may not watch any more does not keep what was there
     const why = { 4403: "You may not watch.", 4404: "The client has left.", 1000: "Not watched" };
     say(why[code] ?? `Not watched: the connection was lost (${code}${reason ? `, ${reason}` : ""})`, "closed");
   });

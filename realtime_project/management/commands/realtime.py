@@ -1,12 +1,15 @@
 """manage.py realtime …: see the cluster and steer it from a shell.
 
 Tables to be read, or JSON (`--json`) to be processed. Whoever has a shell here may do everything; staff who have only a
-browser have the panel.
+browser have the panel. What clients say is shown in somebody's name only, and that is recorded.
 """
 
 import asyncio
+import getpass
 import json
+import os
 import signal
+import socket
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -15,9 +18,10 @@ from inspect import signature
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from realtime_project import control, overview, registry
@@ -35,13 +39,19 @@ WIDEST = 60  # characters of a cell
 COUNTERS = ["messages_in", "messages_out", "bytes_in", "bytes_out"]
 CLIENT = [
     "id", "server", "channel_id", "endpoint", "path", "mode", "client_ip", "client_port", "origin", "user",
-    "subprotocol", "connected_at", *COUNTERS,
+    "subprotocol", "connected_at", *COUNTERS, "rate_in", "rate_out", "unsent",
 ]  # fmt: skip
+ORDERS: dict[str, list[Any]] = {  # what clients are sorted by, and how
+    "age": [],
+    "unsent": ["-unsent"],
+    "rate": [(F("rate_in") + F("rate_out")).desc()],
+    "messages": [(F("messages_in") + F("messages_out")).desc()],
+}
 ACTOR = ["id", "server", "endpoint", "path", "user", "state", "session", "connected_at", "last_message_at"]
 
 
 class Command(BaseCommand):
-    help = "Shows servers, endpoints, clients, topics, actors and frames; closes, publishes, and drains a server."
+    help = "Shows servers, endpoints, clients, topics, actors and frames; closes, stops, publishes, drains."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parts = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
@@ -58,14 +68,17 @@ class Command(BaseCommand):
         part("servers", "The servers that are alive, with their load.", long=False)
         endpoints = part("endpoints", "Every WebSocket endpoint, with its mode and its clients.", long=False)
         endpoints.add_argument("server", nargs="?", help="the id of one server, or how it begins")
-        clients = part("clients", "The open connections, oldest first.")
+        clients = part("clients", "The open connections.")
         clients.add_argument("--server", help="of one server: its id, or how it begins")
         clients.add_argument("--path", help="of one endpoint (/ws/rooms/<room>/) or concrete path")
         clients.add_argument("--user", help="of one user: the name they log in with")
         clients.add_argument("--address", help="from one address")
+        clients.add_argument("--sort", choices=list(ORDERS), default="age", help="the most of it first (age)")
         topics = part("topics", "Topics: their readers, events a second, last offset, and events kept.")
         topics.add_argument("--search", default="", help="part of the name")
         part("actors", "The connections in actor mode, oldest first.")
+        stop = part("stop", "Stops an actor for good: its client is told 1000.", listed=False)
+        stop.add_argument("connection", help="the id of its connection")
         close = part("close", "Closes connections. They are told the code and the reason.", listed=False)
         whose = close.add_mutually_exclusive_group(required=True)
         whose.add_argument("connection", nargs="?", help="the connection's id")
@@ -77,6 +90,7 @@ class Command(BaseCommand):
         publishing.add_argument("text", help="what to publish")
         tail = part("tail", "Shows a client's frames as they pass, until Ctrl-C.", listed=False)
         tail.add_argument("connection", help="the connection's id")
+        tail.add_argument("--by", help="whose look it is: the name of staff who may watch (the name you have here)")
         drain = part("drain", "Has a server leave as on SIGTERM: its clients are told 1012.", listed=False)
         drain.add_argument("server", help="the server's id, or how it begins")
 
@@ -84,7 +98,7 @@ class Command(BaseCommand):
         self.as_json = json
         try:
             part(**{name: value for name, value in options.items() if name in signature(part).parameters})
-        except (LookupError, ValueError) as error:
+        except (LookupError, ValueError, PermissionDenied) as error:
             raise CommandError(str(error)) from None
 
     # what there is --------------------------------------------------------------------------------------------
@@ -124,22 +138,34 @@ class Command(BaseCommand):
         self._show(rows, shown, len(rows))
 
     def endpoints(self, server: str | None) -> None:
-        found = [_server(server)] if server else list(registry.servers())
-        counted = Connection.objects.filter(server__in=[row.pk for row in found]).values("server", "endpoint")
-        clients = {
-            (each["server"], each["endpoint"]): each["clients"] for each in counted.annotate(clients=Count("pk"))
-        }
-        rows: list[Row] = [
-            {"server": row.pk, **endpoint, "clients": clients.get((row.pk, endpoint["path"]), 0)}
-            for row in found
-            for endpoint in row.endpoints
+        rows = overview.endpoints([_server(server)] if server else list(registry.servers()))
+        shown = [
+            {
+                "server": row["server"],
+                "path": row["path"],
+                "mode": row["mode"],
+                "clients": row["clients"],
+                "in/s": row["rate_in"],
+                "out/s": row["rate_out"],
+                "max bytes": row.get("max_size"),
+                "rate": f"{row['rate']:g}/s, {row['burst']:g} at once" if row.get("rate") else None,
+                "queue": row.get("queue"),
+            }
+            for row in rows
         ]
-        self._show(rows, rows, len(rows))
+        self._show(rows, shown, len(rows))
 
     def clients(
-        self, server: str | None, path: str | None, user: str | None, address: str | None, limit: int, offset: int
+        self,
+        server: str | None,
+        path: str | None,
+        user: str | None,
+        address: str | None,
+        sort: str,
+        limit: int,
+        offset: int,
     ) -> None:
-        found = Connection.objects.filter(server__in=registry.servers()).order_by("connected_at", "id")
+        found = Connection.objects.filter(server__in=registry.servers()).order_by(*ORDERS[sort], "connected_at", "id")
         if server:
             found = found.filter(server=_server(server))
         if path:
@@ -159,6 +185,9 @@ class Command(BaseCommand):
                 "since": row["connected_at"],
                 "in": row["messages_in"],
                 "out": row["messages_out"],
+                "in/s": row["rate_in"],
+                "out/s": row["rate_out"],
+                "unsent": row["unsent"],
             }
             for row in rows
         ]
@@ -195,6 +224,12 @@ class Command(BaseCommand):
             control.close(connection, code, reason)
         self._say({"ordered": "close", "user": user, "connection": connection, "code": code, "reason": reason})
 
+    def stop(self, connection: str) -> None:
+        if control.stop(connection):
+            self._say({"ordered": "stop", "connection": connection})
+        else:
+            self._say({"stopped": "already", "connection": connection})
+
     def publish(self, topic: str, text: str) -> None:
         self._say({"published": topic, "offset": publish(topic, text)})
 
@@ -203,20 +238,25 @@ class Command(BaseCommand):
         control.drain(row.pk)
         self._say({"ordered": "drain", "server": row.pk})
 
-    def tail(self, connection: str) -> None:
+    def tail(self, connection: str, by: str | None) -> None:
         if in_memory():
             raise LookupError("frames reach a shell through the channel layer: set REDIS_URL, as the servers have it")
+        here = _name_here()
+        try:
+            person = _user(by or here)
+        except LookupError as error:
+            raise LookupError(f"{error}: a look is recorded with somebody's name. Say whose it is with --by") from None
         with suppress(KeyboardInterrupt, asyncio.CancelledError):
-            asyncio.run(self._until_stopped(connection))
+            asyncio.run(self._until_stopped(connection, person, f"from a shell, as {here}@{socket.gethostname()}"))
             self.stderr.write("The connection has ended.")
 
-    async def _until_stopped(self, connection: str) -> None:
+    async def _until_stopped(self, connection: str, person: Any, how: str) -> None:
         """Also where whoever started this process had it ignore Ctrl-C, as a shell does in the background."""
         task = asyncio.current_task()
         assert task
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        await follow(connection, self._frames)
+        await follow(person.pk, connection, how, self._frames)
 
     def _frames(self, frames: list[Row], skipped: int) -> None:
         """A line a frame, as it comes."""
@@ -267,6 +307,14 @@ def _user(name: str) -> Any:
         return people._default_manager.get_by_natural_key(name)
     except people.DoesNotExist:
         raise LookupError(f"there is no user {name!r}") from None
+
+
+def _name_here() -> str:
+    """What the system calls whoever runs this."""
+    try:
+        return getpass.getuser()
+    except (LookupError, OSError):  # a container may have nobody of that number
+        return f"user {os.getuid()}"
 
 
 def _rows(found: QuerySet[Connection], names: Iterable[str], limit: int, offset: int) -> list[Row]:

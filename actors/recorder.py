@@ -1,0 +1,225 @@
+"""The flight recorder: what every message came to, noted while it happens and written a little later, off the loop.
+
+The rule: noting costs an actor next to nothing and never fails it. What a step was made of is kept as it is, since
+messages, states and effects are values; a thread writes it as JSON, without what is secret, some hundred at a time.
+What comes faster than that is counted as missed, and a recording shows where.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from realtime_project import database
+
+from . import recordings
+from .graph import name_of
+from .messages import Timeout
+from .performers import Heard
+from .portable import Writer
+from .recordings import Batch, Row
+from .redaction import Secrets
+from .rules import Effects, Rule
+from .stored import Own
+from .targets import kind_of
+
+logger = logging.getLogger(__name__)
+
+PACE = 0.5  # seconds between two lists that are written
+MOST = 500  # steps of one list: a thousand a second
+WAITING = 5_000  # steps that may wait, of all actors of this process
+SLICE = 25  # steps that are written as JSON before others may have the interpreter
+
+NAME = 100  # characters
+
+
+class Noted(NamedTuple):
+    """A step as it was noted."""
+
+    number: int
+    at: float  # seconds since 1970
+    kind: str  # see recordings.KINDS
+    message: Any
+    before: Any
+    after: Any
+    effects: Effects
+    rule: Rule | None
+    took: float  # seconds
+    error: str
+
+
+class Tape:
+    """What is noted of one actor."""
+
+    __slots__ = (
+        "about",
+        "again",
+        "aside",
+        "ended",
+        "missed",
+        "number",
+        "recorder",
+        "secrets",
+        "steps",
+        "writer",
+    )
+
+    def __init__(self, recorder: Recorder, about: recordings.About, own: Own, redact: Iterable[str] = ()) -> None:
+        self.recorder, self.about = recorder, about
+        self.secrets = Secrets(redact)
+        self.writer = Writer(own, self.secrets)
+        self.steps: deque[Noted] = deque()
+        self.number = self.missed = 0
+        self.aside = self.again = 0  # messages that were put aside, and those of them that come next
+        self.ended = False
+
+    def note(
+        self,
+        kind: str,
+        message: Any,
+        before: Any,
+        after: Any,
+        effects: Effects,
+        rule: Rule | None = None,
+        took: float = 0.0,
+        error: str = "",
+    ) -> None:
+        """A step has happened."""
+        recorder, number = self.recorder, self.number
+        self.number = number + 1
+        if recorder.waiting >= WAITING:
+            self.missed += 1
+            return
+        recorder.waiting += 1
+        if not self.steps:
+            recorder.tapes[self] = None
+        self.steps.append(Noted(number, time.time(), kind, message, before, after, effects, rule, took, error))
+
+    def end(self) -> None:
+        """Its actor has stopped."""
+        self.ended = True
+        self.recorder.tapes[self] = None
+
+    # in a thread ----------------------------------------------------------------------------------------------
+    def rows(self, steps: Iterable[Noted]) -> list[Row]:
+        """Steps as they are written. In order: what is secret in one is so in all that follow."""
+        return [self._row(step) for step in steps]
+
+    def _row(self, step: Noted) -> Row:
+        secrets = self.secrets
+        known = -1
+        while known != secrets.count:  # again, where something of it was found to be secret
+            known, secrets.met = secrets.count, False
+            told = self.writer.text(step.message)
+            was, became = self.writer.text(step.before), self.writer.text(step.after)
+            if step.after is step.before:
+                became = was
+            effects = self.writer.text(step.effects)
+        return Row(
+            number=step.number,
+            at=datetime.fromtimestamp(step.at, UTC),
+            kind=step.kind,
+            message=secrets.text(step.message if step.kind == recordings.BEGIN else message_name(step.message))[:NAME],
+            before=secrets.text(name_of(kind_of(step.before)))[:NAME],
+            after=secrets.text(name_of(kind_of(step.after)))[:NAME],
+            rule=_rule(step.rule)[:255],
+            took=step.took,
+            is_again=self._is_again(step),
+            is_redacted=secrets.met,
+            told=told,
+            was=was,
+            became=became,
+            effects=effects,
+            error=secrets.text(step.error)[:500],
+        )
+
+    def _is_again(self, step: Noted) -> bool:
+        """Whether the message had been put aside: those that were come back at once when the state has changed."""
+        if step.kind == recordings.BEGIN or isinstance(step.message, Heard):
+            return False
+        is_again = self.again > 0
+        self.again -= is_again
+        if step.kind == recordings.RULE:
+            self.aside += any(type(effect).__name__ == "Postpone" for effect in step.effects)
+            if kind_of(step.before) != kind_of(step.after):
+                self.again, self.aside = self.again + self.aside, 0
+        return is_again
+
+
+class Recorder:
+    """The tapes of this process that hold something that is not written yet."""
+
+    def __init__(self) -> None:
+        self.tapes: dict[Tape, None] = {}  # a set that keeps its order
+        self.waiting = 0  # steps
+        self._writing = asyncio.Lock()
+
+    async def keep(self) -> None:
+        """As long as this process serves, and what is left then."""
+        try:
+            while True:
+                await asyncio.sleep(PACE)
+                await self.write()
+        finally:
+            while self.tapes and await self.write():
+                pass
+
+    async def write(self) -> bool:
+        """Write what waits, so many steps at most; False where it cannot be written now, and waits on."""
+        async with self._writing:
+            taken: list[tuple[Tape, list[Noted], bool]] = []
+            left = MOST
+            for tape in list(self.tapes):
+                if left <= 0:
+                    break
+                steps = [tape.steps.popleft() for _ in range(min(left, len(tape.steps)))]
+                left -= len(steps)
+                taken.append((tape, steps, tape.ended and not tape.steps))
+                if not tape.steps:
+                    del self.tapes[tape]
+            if not taken:
+                return True
+            try:
+                await database.run(_write, taken)
+            except Exception as error:  # the recorder harms nobody: they are missed
+                logger.warning("%d steps were not recorded: %r", MOST - left, error)
+                for tape, steps, _ in taken:
+                    tape.missed += len(steps)
+                return False
+            finally:
+                self.waiting -= MOST - left
+            return True
+
+
+def _write(taken: list[tuple[Tape, list[Noted], bool]]) -> None:
+    batches, count = [], 0
+    for tape, steps, ended in taken:
+        rows = []
+        for step in steps:
+            rows += tape.rows([step])
+            count += 1
+            if count % SLICE == 0:
+                time.sleep(0.0005)  # the loop goes on meanwhile, instead of waiting for its turn
+        batches.append(Batch(tape.about, rows, tape.number, tape.missed, ended))
+    recordings.write(batches)
+
+
+def message_name(message: Any) -> str:
+    """What a message is called by: its type; with a timer, its name."""
+    if isinstance(message, Timeout):
+        return f"Timeout {message.name}"
+    return type(message.content if isinstance(message, Heard) else message).__name__
+
+
+def _rule(rule: Rule | None) -> str:
+    if rule is None:
+        return ""
+    return f"{getattr(rule.handler, '__name__', 'handler')} at {rule.where}"
+
+
+recorder = Recorder()
