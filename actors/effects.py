@@ -9,12 +9,13 @@ import inspect
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from realtime_project.frames import legal_close_code
 from realtime_project.publishing import Named, Publish, kind
 
 from .addresses import target_of
+from .messages import Secret
 
 __all__ = [
     "Call",
@@ -194,10 +195,10 @@ class StartClient(Effect):
     """
 
     name: str
-    url: str = field(repr=False)  # it may hold secrets
+    url: Annotated[str, Secret] = field(repr=False)  # it may hold some
     in_stream_into: Sequence[Named] = ()
     out_stream_from: Sequence[Named] = ()
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Annotated[Mapping[str, str], Secret] = field(default_factory=dict, repr=False)
     subprotocols: Sequence[str] = ()
 
     def __post_init__(self) -> None:
