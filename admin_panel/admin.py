@@ -329,7 +329,7 @@ class ClientAdmin(ConnectionAdmin):
 
 @admin.register(Actor)
 class ActorAdmin(ConnectionAdmin):
-    list_display = ["short", "endpoint", "glance", "kept", "person", "address", "age", "told", "received"]
+    list_display = ["short", "endpoint", "glance", "kept", "person", "address", "age", "told"]
     list_filter = ["endpoint", "server", Stored]
     search_help_text = "Name, address, path, state, session, or the beginning of an id"
     actions = ["stop_selected", "close_selected"]

@@ -35,8 +35,8 @@ def ago(moment: datetime | None) -> str:
     seconds = max(0, int((timezone.now() - moment).total_seconds()))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+            return f"{seconds // size}\N{NO-BREAK SPACE}{unit}"
+    return f"{seconds}\N{NO-BREAK SPACE}s"
 
 
 def ordering(name: str, **query: Any) -> HttpResponse:
