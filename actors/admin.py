@@ -21,7 +21,10 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from . import watching
+from . import (
+    outbound_admin,  # noqa: F401  # which registers its own
+    watching,
+)
 from .models import Recording, Step
 
 NEWEST = 3_000  # steps that are looked at for what one may filter by
@@ -164,9 +167,12 @@ class RecordingAdmin(Recorded):
     def missing(self, row: Recording) -> str:
         return f"{row.missed:,}" if row.missed else "–"
 
-    @display(description="", label={"live": "success", "ended": "default"})
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Recording]:
+        return watching.with_life(super().get_queryset(request))
+
+    @display(description="", label={"live": "success", "ended": "default", "cut off": "warning"})
     def is_live(self, row: Recording) -> str:
-        return "ended" if row.ended else "live"
+        return watching.life(row)
 
     @admin.action(description="Replay against today’s rules", permissions=["view"])
     def replay_selected(self, request: HttpRequest, rows: QuerySet[Recording]) -> HttpResponse:
