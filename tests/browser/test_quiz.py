@@ -216,6 +216,16 @@ def test_a_window_that_is_copied_takes_the_seat_and_gives_it_back(quizzed: Serve
     expect(ann.page.get_by_role("button", name="Open a game")).to_be_visible()
 
 
+def test_a_seat_that_is_no_more_is_said_to_be(quizzed: Server, sits: Callable[..., Player]) -> None:
+    ann = sits(quizzed, "ann")
+    ann.open()
+    ann.page.evaluate("sessionStorage.setItem('harbour.quiz', 'x'.repeat(43))")  # as if it had been forgotten
+    ann.page.reload()
+    expect(ann.page.get_by_text("Your seat was given up, because nobody sat there for long.")).to_be_visible()
+    expect(ann.page.get_by_label("Code of the game")).not_to_have_value("")
+    assert ann.token() != "x" * 43
+
+
 def test_390_px_and_a_finger_are_enough(quizzed: Server, sits: Callable[..., Player]) -> None:
     ann = sits(quizzed, "Wolfeschlegelsteinhausen", viewport=NARROW, has_touch=True, is_mobile=True)
 

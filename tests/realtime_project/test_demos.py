@@ -22,6 +22,8 @@ def test_a_demonstration_is_the_route_and_what_is_said_of_it() -> None:
     demo = Demo(room, "Rooms by number.", address="/ws/rooms/5/?since=0", samples=["hi"])
     assert (demo.pattern, demo.callback) == (room.pattern, endpoint)
     assert (demo.about, demo.address, demo.samples) == ("Rooms by number.", "/ws/rooms/5/?since=0", ["hi"])
+    assert demo.page is None
+    assert Demo(room, "Rooms.", address="/ws/rooms/5/", page=("home", "Enter")).page == ("home", "Enter")
     assert Demo(path("ws/echo/", endpoint), "Says it again.").address == "/ws/echo/"  # type: ignore[arg-type]
 
 

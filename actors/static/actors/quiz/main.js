@@ -8,7 +8,7 @@ import { Entrance } from "harbour/quiz/entrance";
 import { Lobby } from "harbour/quiz/lobby";
 import { Podium } from "harbour/quiz/podium";
 import { Round } from "harbour/quiz/round";
-import { keep, linkTo, subprotocols } from "harbour/quiz/seat";
+import { invitation, keep, linkTo, subprotocols } from "harbour/quiz/seat";
 
 const SCREENS = { lobby: Lobby, question: Round, reveal: Round, podium: Podium };
 const ELSEWHERE = 4409; // close code
@@ -38,7 +38,7 @@ new Banner(byId("banner"), connection, {
 const heard = {
   session({ token, resumed }) {
     const hadOne = keep(token);
-    note = hadOne && !resumed ? "Your seat was given up, because nobody sat there for long." : "";
+    note = hadOne && !resumed && invitation() ? "Your seat was given up, because nobody sat there for long." : "";
   },
   welcome(message) {
     view = null;
