@@ -150,7 +150,7 @@ async def test_z72_a_stored_actor_is_stopped_for_good_and_takes_leave_once(own: 
     async with session(own) as (socket, greeting):
         await socket.recv()
         await count(socket, 2)
-        await socket.send_json({"type": "Alarm", "seconds": 3, "word": "never"})
+        await socket.send_json({"type": "Alarm", "seconds": 600, "word": "never"})
         assert await socket.recv() == "set"
         id = await stop(own, socket)
         assert await socket.closed() == (1000, "")
