@@ -97,7 +97,7 @@ def render(graph: Graph, title: str = "", *, alone: bool = True) -> str:
 
 def describe(graph: Graph) -> str:
     """The graph in words, a sentence a line of the picture."""
-    names = {node.name: _shown(node.name) for node in graph.nodes}
+    names = {node.name: shown_name(node.name) for node in graph.nodes}
     said = [f"Begins in {node.name}." for node in graph.nodes if node.is_first]
     for edge in graph.edges:
         by = ", ".join(label.text for label in edge.labels)
@@ -108,7 +108,8 @@ def describe(graph: Graph) -> str:
     return " ".join(said)
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str) -> str:
+    """A node's name as people read it."""
     if name.startswith("<") and ":" in name:  # <Step.FIRST: 1>, a member of an enumeration
         return name[1:].partition(":")[0]
     return "any state" if name == ANYWHERE else "not known" if name.startswith(NOWHERE) else name
@@ -118,7 +119,7 @@ def _shown(name: str) -> str:
 def _wide(node: Node) -> float:
     if node.is_final or node.name.startswith(NOWHERE):
         return 2 * ROUND + 4
-    text = len(_shown(node.name)) * STATE
+    text = len(shown_name(node.name)) * STATE
     return max(90.0, text + WIDEST, *(len(note) * NOTE + WIDEST for note in node.notes))
 
 
@@ -161,7 +162,7 @@ def _node(node: Node, at: Point, size: Size, loop: Edge | None) -> str:
         place = f'x="{at.x - wide / 2:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{tall:.1f}"'
         parts += [
             f'<rect class="box" {place} rx="10"/>',
-            f'<text class="name" x="{at.x:.1f}" y="{top + 25:.1f}">{escape(_shown(node.name))}</text>',
+            f'<text class="name" x="{at.x:.1f}" y="{top + 25:.1f}">{escape(shown_name(node.name))}</text>',
         ]
         parts += [
             f'<text class="note" x="{at.x:.1f}" y="{top + 25 + LINE * number:.1f}">{escape(note)}</text>'

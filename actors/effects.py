@@ -45,7 +45,8 @@ class Effect:
 @dataclass(frozen=True, slots=True)
 class Subscribe(Effect):
     """From now on what is published to `topic` goes to this client; or, with `op`, is given to `op(content)`, whose
-    effects are performed. `since`: of a durable topic, also what came after this offset.
+    effects are performed; or, with `as_message`, comes to this actor as the message that `as_message(content)` makes
+    of it, so that rules decide. `since`: of a durable topic, also what came after this offset.
 
     Subscribing again replaces the former subscription to this topic.
     """
@@ -53,11 +54,15 @@ class Subscribe(Effect):
     topic: Named
     op: Callable[[Any], Any] | None = None
     since: int | None = None
+    as_message: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         _topic(self)
-        if self.op is not None and not callable(self.op):
-            raise TypeError(f"op is a function of the content, not {kind(self.op)}")
+        for name, function in {"op": self.op, "as_message": self.as_message}.items():
+            if function is not None and not callable(function):
+                raise TypeError(f"{name} is a function of the content, not {kind(function)}")
+        if self.op and self.as_message:
+            raise ValueError("what is published is given to op, or comes as a message: not both")
         if self.since is not None and not self.topic.history:
             raise ValueError(f"{self.topic!r} keeps nothing: declare it with history=True to subscribe `since`")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ from realtime_project.topics import Topic
 
 from .effects import Call, Postpone, Publish, Subscribe, Write
 from .messages import ClientConnected, ClientDisconnected, Message
+from .naming import folded, mistake
 from .rules import Rules
 from .states import State
 from .store import Store
@@ -106,7 +106,7 @@ def choose(message: str, state: Unnamed) -> Any:
     name = message.strip()
     assert state.topic_out
     assert state.me
-    if wrong := mistake(name):
+    if wrong := mistake(name, NAME):
         return [Publish(state.topic_out, f"{wrong}; {ASK}")], state
     return [Call(claim, name, state.me)], Claiming(state.topic_out, state.me, name)
 
@@ -148,17 +148,6 @@ def leave(message: ClientDisconnected, state: Named) -> Any:
     return [Write(release, state.name, state.me), Publish(members, f"* {state.name} left")], state
 
 
-def mistake(name: str) -> str:
-    """What is wrong with a name; "" if nothing."""
-    if not name:
-        return "a name is not blank"
-    if len(name) > NAME:
-        return f"a name has at most {NAME} characters"
-    if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") for letter in name):
-        return "a name has no control characters"
-    return ""
-
-
 def tell(topic_out: Topic, own: str, content: Content) -> Any:
     """To a member goes what is said in the room, but not that they have joined themselves."""
     return None if content == own else [Publish(topic_out, content)]
@@ -170,7 +159,7 @@ async def claim(name: str, me: Holder) -> Claimed:
 
 def claim_sync(name: str, me: Holder) -> bool:
     """Take a name that is free, or that nobody has who still could be there."""
-    key, mine = _folded(name), msgspec.to_builtins(me)
+    key, mine = folded(name), msgspec.to_builtins(me)
     with transaction.atomic():
         if taken.add_sync(key, mine):
             return True
@@ -184,13 +173,8 @@ def claim_sync(name: str, me: Holder) -> bool:
 
 
 def release(name: str, me: Holder) -> None:
-    if taken.get_sync(_folded(name)) == msgspec.to_builtins(me):
-        taken.delete_sync(_folded(name))
-
-
-def _folded(name: str) -> str:
-    """Names that look alike are one name."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    if taken.get_sync(folded(name)) == msgspec.to_builtins(me):
+        taken.delete_sync(folded(name))
 
 
 # store: typed messages, and what all clients share ----------------------------------------------------------------

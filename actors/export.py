@@ -23,7 +23,7 @@ from .messages import ClientConnected, ClientDisconnected
 from .models import Recording, Step
 from .portable import NotReplayable, Plain, Writer, named
 from .redaction import STAND_IN, Secrets
-from .replay import OWN, UNKNOWN, Report, Verdict, replay
+from .replay import OWN, UNKNOWN, Report, Verdict, is_heard, replay
 from .rules import Rules
 
 WIDTH = 110  # characters of a line
@@ -49,6 +49,7 @@ class _File:
         self.recording, self.rules, self.report = recording, rules, report
         self.imports: dict[str, set[str]] = {"actors.testing": {"Place", "Play"}}
         self.taken: dict[str, str] = {"Place": "actors.testing", "Play": "actors.testing"}  # name → its module
+        self._is_compared = True  # what is written is compared, and not only called
         self.inner = 0  # effects that the actor wanted of itself so far
         self.plain = Writer(OWN, Secrets())
 
@@ -167,6 +168,17 @@ class _File:
             yield from self._call(f"play = Play({self._rules()}, ", self._value(step.was), f"{resumed})")
             if outer:
                 yield from self._call("assert play.take() == ", self._effects(outer), "")
+        elif is_heard(told := msgspec.json.decode(step.told)):
+            if step.kind == recordings.FAILED:
+                raise NotReplayable("a subscription's operation failed")
+            self._is_compared = False
+            try:
+                op = self._tree(told["v"]["op"])
+            finally:
+                self._is_compared = True
+            content = _rendered_flat(self._tree(told["v"]["content"]))
+            yield from self._call("assert (", op, f"({content}) or []) == ", "", self._effects(wanted))
+            return
         elif any(each.step.kind == recordings.FAILED for each in group):
             failed = next(each.step for each in group if each.step.kind == recordings.FAILED)
             self.imports.setdefault("pytest", set())
@@ -300,6 +312,13 @@ class _File:
         arguments = [self._tree(each) for each in plain["v"]]
         method = ".fromisoformat" if isinstance(cls, type) and issubclass(cls, date | time) else ""
         return (f"{self._name(plain['c'])}{method}(", arguments, ")")
+
+    def _write_partial(self, plain: Plain) -> Tree:
+        if self._is_compared:
+            raise Inexpressible("a partial function is equal to itself alone")
+        words = [_joined(f"{name}=", self._tree(each)) for name, each in plain["k"].items()]
+        arguments = [self._tree(plain["f"]), *(self._tree(each) for each in plain["v"]), *words]
+        return (f"{self._import('functools', 'partial')}(", arguments, ")")
 
     def _write_name(self, plain: Plain) -> Tree:
         return self._name(plain["v"])

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from realtime_project.feeds import Content, Event, Subscription
+from realtime_project.feeds import Content, Event, Reader, Subscription
 from realtime_project.publishing import Publish
 from realtime_project.topics import Topic, hub
 
@@ -108,7 +109,11 @@ async def subscribe(actor: Performing, effect: Subscribe) -> None:
         former.close()
     if len(actor.subscriptions) >= SUBSCRIPTIONS:
         raise RuntimeError(f"an actor has at most {SUBSCRIPTIONS} subscriptions")
-    reader = Operation(actor, effect.op) if effect.op else actor.connection
+    reader: Reader = actor.connection
+    if effect.op:
+        reader = Ear(actor, partial(Heard, effect.op))
+    elif effect.as_message:
+        reader = Ear(actor, effect.as_message)
     durable = effect.topic.history
     subscription = await hub().subscribe(name, reader, durable=durable, since=effect.since)
     actor.subscriptions[name] = subscription
@@ -141,15 +146,20 @@ async def _answer(actor: Performing, effect: Call) -> None:
         actor.tell_soon(result)
 
 
-class Operation:
-    """A subscription's reader that gives what comes to a function, by the actor's mailbox."""
+class Ear:
+    """A subscription's reader that tells the actor what comes, each as the message that `hear` makes of it."""
 
-    def __init__(self, actor: Performing, op: Callable[[Any], Any]) -> None:
-        self.actor, self.op = actor, op
+    def __init__(self, actor: Performing, hear: Callable[[Any], Any]) -> None:
+        self.actor, self.hear = actor, hear
 
     def write(self, events: Sequence[Event]) -> None:
         for event in events:
-            self.actor.tell_soon(Heard(self.op, event.content))
+            try:
+                message = self.hear(event.content)
+            except Exception:  # one that cannot be understood is no reason to hear no more
+                logger.exception("%s: %r failed on what was published", self.actor, self.hear)
+            else:
+                self.actor.tell_soon(message)
 
     async def drain(self) -> None:
         await asyncio.sleep(0)

@@ -336,6 +336,9 @@ def named(name: str) -> Any:
 
 
 # showing --------------------------------------------------------------------------------------------------------
+EMPTY = ({"$": "query", "v": ""}, {"$": "tuple", "v": []})
+
+
 def shown(plain: Plain) -> str:
     """A value as staff read it: near to Python, without the modules of its classes."""
     if isinstance(plain, list):
@@ -346,12 +349,15 @@ def shown(plain: Plain) -> str:
         case None:
             return "{" + ", ".join(f"{name!r}: {shown(each)}" for name, each in plain.items()) + "}"
         case "struct" | "data":
-            name, fields = plain["c"].rpartition(":")[2].rpartition(".")[2], plain["v"]
+            module, _, name = plain["c"].partition(":")
+            name, fields = name.rpartition(".")[2], plain["v"]
             if set(fields) == {"function", "arguments"}:
                 rest = fields["arguments"].get("v", []) if isinstance(fields["arguments"], dict) else []
                 return f"{name}({', '.join(map(shown, [fields['function'], *rest]))})"
-            told = (f"{key}={shown(each)}" for key, each in fields.items() if each is not None)
-            return f"{name}({', '.join(told)})"
+            told = [(key, shown(each)) for key, each in fields.items() if each is not None and each not in EMPTY]
+            bare = 2 if name == "Publish" else 1 if module == "actors.effects" else 0
+            parts = (each if place < bare else f"{key}={each}" for place, (key, each) in enumerate(told))
+            return f"{name}({', '.join(parts)})"
         case "tuple" | "set" | "frozenset":
             return f"({', '.join(map(shown, plain['v']))})"
         case "dict":

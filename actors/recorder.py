@@ -20,6 +20,7 @@ from realtime_project import database
 from . import recordings
 from .graph import name_of
 from .messages import Timeout
+from .performers import Heard
 from .portable import Writer
 from .recordings import Batch, Row
 from .redaction import Secrets
@@ -139,7 +140,7 @@ class Tape:
 
     def _is_again(self, step: Noted) -> bool:
         """Whether the message had been put aside: those that were come back at once when the state has changed."""
-        if step.kind in (recordings.BEGIN, recordings.HEARD):
+        if step.kind == recordings.BEGIN or isinstance(step.message, Heard):
             return False
         is_again = self.again > 0
         self.again -= is_again
@@ -210,7 +211,9 @@ def _write(taken: list[tuple[Tape, list[Noted], bool]]) -> None:
 
 def message_name(message: Any) -> str:
     """What a message is called by: its type; with a timer, its name."""
-    return f"Timeout {message.name}" if isinstance(message, Timeout) else type(message).__name__
+    if isinstance(message, Timeout):
+        return f"Timeout {message.name}"
+    return type(message.content if isinstance(message, Heard) else message).__name__
 
 
 def _rule(rule: Rule | None) -> str:

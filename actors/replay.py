@@ -7,6 +7,7 @@ Each step is played from the state that was recorded before it, so that one diff
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,9 +15,10 @@ import msgspec
 
 from . import recordings
 from .models import Step
-from .portable import NotReplayable, Writer, build, shown
+from .performers import Heard
+from .portable import NotReplayable, Writer, build, name_of, shown
 from .redaction import Secrets
-from .rules import Rules
+from .rules import Rules, effects_of
 from .stored import Own
 from .testing import Handled, Place, Play
 
@@ -68,7 +70,7 @@ class _Replay:
         for step in steps:
             if number is not None and step.number != number + 1:
                 self.play, self.again = None, []  # steps are missing
-            if not step.is_again and self.again and found:
+            if not step.is_again and self.again and found and step.kind != recordings.HEARD:
                 found[-1] = found[-1]._replace(word=OTHERWISE, why="what had been put aside now comes again after this")
                 self.again, self.play = [], None
             number = step.number
@@ -98,15 +100,16 @@ class _Replay:
         if wrong:
             word = UNKNOWN if step.is_redacted else OTHERWISE
             return self._go_on(step, word, f"{'; '.join(wrong)}{_secret(step)}")
-        self.at = step.became
+        if handled.rule or step.kind == recordings.BEGIN:
+            self.at = step.became
         return Verdict(step, SAME)
 
     def _handle(self, step: Step) -> Handled | None:
         """Play a step; None where it is as it was and nothing is left to compare."""
-        if step.kind == recordings.HEARD:
-            raise NotReplayable("what a subscription brought is not replayed")
         if step.kind == recordings.UNDONE:
             raise NotReplayable("it could not be carried out then")
+        if is_heard(self._read(step.told)):
+            return self._hear(step)
         if step.is_again:
             if not self.again:
                 raise _Otherwise("it had been put aside and came again; now it does not")
@@ -138,6 +141,23 @@ class _Replay:
             raise _Otherwise(f"it does not fail any more; then it was {step.error}")
         return handled
 
+    def _hear(self, step: Step) -> Handled | None:
+        """What a subscription's operation makes of what came."""
+        heard, state = self._build(step.told), self._build(step.was)
+        try:
+            effects = heard.op(heard.content)
+            if inspect.iscoroutine(effects):
+                effects.close()
+                raise NotReplayable("a subscription's operation that is async is not played")
+            effects = [] if effects is None else effects_of(effects, heard.op)
+        except NotReplayable:
+            raise
+        except Exception as error:
+            return self._raised(step, error)
+        if step.kind == recordings.FAILED:
+            raise _Otherwise(f"it does not fail any more; then it was {step.error}")
+        return Handled(heard, state, state, effects, None)
+
     def _raised(self, step: Step, error: Exception) -> Handled | None:
         if step.kind == recordings.FAILED:
             return None
@@ -164,6 +184,11 @@ class _Replay:
 
     def _shown(self, text: str) -> str:
         return shown(self._read(text))
+
+
+def is_heard(told: Any) -> bool:
+    """Whether a step's message is what a subscription brought."""
+    return isinstance(told, dict) and told.get("c") == name_of(Heard)
 
 
 class _Otherwise(Exception):

@@ -1,4 +1,4 @@
-"""The WebSocket endpoints of actors: the examples."""
+"""The WebSocket endpoints of actors: the quiz and the examples."""
 
 from django.urls import URLPattern, path
 
@@ -6,9 +6,19 @@ from realtime_project.demos import Demo
 
 from . import examples
 from .consumers import ActorConsumer
+from .quiz.consumers import QuizConsumer
+from .quiz.game import Format
 from .store import Store
 
 urlpatterns: list[URLPattern] = [
+    Demo(
+        path("ws/quiz/", QuizConsumer.of(Format())),
+        "A live quiz: every player is an actor, their timers go on without them, and a server that is restarted in "
+        "mid-round loses neither an answer nor a second.",
+        samples=['{"type": "Open", "name": "ann"}', '{"type": "Begin"}', '{"type": "Answer", "step": 1, "choice": 0}'],
+        subprotocols=["session"],
+        page=("quiz", "Play the quiz"),
+    ),
     Demo(
         path("ws/echo/", ActorConsumer.as_asgi(initial_state=examples.Guest(), rules=examples.echo)),
         "The smallest actor: says “welcome!”, then tells you what you said. Bytes come back as bytes.",

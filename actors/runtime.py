@@ -318,9 +318,8 @@ class Actor:
 
     def _note_failure(self, rule: Rule | None, message: Any, error: Exception) -> None:
         if self.tape:
-            told = message.content if isinstance(message, Heard) else message
             kind = recordings.FAILED if not self._carrying_out else recordings.UNDONE
-            self.tape.note(kind, told, self.state, self.state, [], rule, 0.0, repr(error))
+            self.tape.note(kind, message, self.state, self.state, [], rule, 0.0, repr(error))
         self._carrying_out = False
 
     async def _enter(self) -> None:
@@ -348,7 +347,7 @@ class Actor:
             effects = await effects
         if effects is not None:
             outcome = self.machine.follow(effects_of(effects, heard.op), self._loop.time())
-            await self._come_true(outcome, heard.content, recordings.HEARD)
+            await self._come_true(outcome, heard, recordings.HEARD)
 
     async def _come_true(
         self, outcome: Outcome, message: Any, kind: str, rule: Rule | None = None, took: float = 0.0

@@ -7,7 +7,7 @@ operation is one transaction; the forms that end in `_sync` take part in their c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -92,7 +92,7 @@ class Store(msgspec.Struct, frozen=True):
         if not _is_number(delta):
             raise TypeError(f"incr adds a number, not {_kind(delta)}")
         with _transaction():
-            entry = self._locked(key)
+            entry = self._locked(key, b"0")
             number = _decode(entry)
             if not _is_number(number):
                 raise TypeError(f"incr needs a number under {key!r} in {self!r}, not {_kind(number)}")
@@ -101,12 +101,31 @@ class Store(msgspec.Struct, frozen=True):
             entry.save(update_fields=["content"])
         return total
 
-    def _locked(self, key: str) -> StoreEntry:
-        """The entry of `key`, from 0 where there is none, and nobody else's until the transaction ends."""
+    async def change(self, key: str, function: Callable[[Any], Any]) -> Any:
+        """Put `function(value)` in the place of the value of `key`, or of None, and return it. Changes of one key
+        happen one after the other: what the function was given is still there when its result is put.
+
+        It runs on a database's thread. What it raises is raised, and nothing has changed.
+        """
+        return await database.run(self.change_sync, key, function)
+
+    def change_sync(self, key: str, function: Callable[[Any], Any]) -> Any:
+        _check_text("a key", key, KEY)
+        with transaction.atomic():  # a savepoint, so that nothing is left where the function raises
+            entry = self._locked(key, b"null")
+            value = function(_decode(entry))
+            content, is_json = _encode(value)
+            if (content, is_json) != (bytes(entry.content), entry.is_json):
+                entry.content, entry.is_json = content, is_json
+                entry.save(update_fields=["content", "is_json"])
+        return value
+
+    def _locked(self, key: str, content: bytes) -> StoreEntry:
+        """The entry of `key`, with this content where there is none, and nobody else's until the transaction ends."""
         mine = StoreEntry.objects.select_for_update().filter(store=self.name, key=key)
         while (entry := mine.first()) is None:
-            zero = StoreEntry(store=self.name, key=key, content=b"0", is_json=True)
-            StoreEntry.objects.bulk_create([zero], ignore_conflicts=True)  # somebody may be first, or delete it again
+            first = StoreEntry(store=self.name, key=key, content=content, is_json=True)
+            StoreEntry.objects.bulk_create([first], ignore_conflicts=True)  # somebody may be first, or delete it again
         return entry
 
     # many keys ------------------------------------------------------------------------------------------------

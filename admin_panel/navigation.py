@@ -28,7 +28,16 @@ def sidebar(request: HttpRequest) -> list[Item]:
                 item("Endpoints", "lan", "admin_panel:endpoints", "realtime_project.view_server"),
                 listed("Clients", "group", "realtime_project.connection"),
                 listed("Actors", "smart_toy", "admin_panel.actor", "realtime_project.view_connection"),
+                item("Diagrams", "account_tree", "actors:diagrams", "realtime_project.view_connection"),
                 listed("Topics", "forum", "realtime_project.topichead"),
+            ],
+        },
+        {
+            "title": "Flight recorder",
+            "items": [
+                listed("Recordings", "voicemail", "actors.recording"),
+                listed("Steps", "footprint", "actors.step", "actors.view_recording"),
+                item("Replay", "replay", "actors:replay", "actors.view_recording"),
             ],
         },
         {

@@ -26,6 +26,8 @@ from actors.effects import (
 from actors.messages import CallFailed, ClientConnected, ClientDisconnected, Message, Timeout
 from actors.models import ActorSession
 from actors.performers import performs
+from actors.quiz.consumers import QuizConsumer
+from actors.quiz.game import Format
 from actors.rules import Rules
 from actors.states import Done, State
 from actors.store import Store
@@ -231,6 +233,27 @@ def subscribe_louder(message: str, state: Counter) -> Any:
     return [Subscribe(news, louder), say(state, "subscribed")], state
 
 
+class Headline(msgspec.Struct, frozen=True):
+    text: str
+
+
+def headline(content: str) -> Headline:
+    if content == "fail":
+        raise RuntimeError("what cannot be understood")
+    return Headline(content)
+
+
+@rules.on("listen", Counter)
+def listen(message: str, state: Counter) -> Any:
+    return [Subscribe(news, as_message=headline), say(state, "subscribed")], state
+
+
+@rules.on(Headline, Counter)
+def count_headline(message: Headline, state: Counter) -> Any:
+    count = state.count + 1
+    return [say(state, f"{count}: {message.text}")], Counter(state.topic_out, count)
+
+
 @rules.on("unsubscribe", Counter)
 def unsubscribe(message: str, state: Counter) -> Any:
     return [Unsubscribe(news), say(state, "unsubscribed")], state
@@ -388,4 +411,6 @@ urlpatterns = [
         "ws/acted/kept/",
         ActorConsumer.as_asgi(initial_state=Counter(), rules=kept, messages=[Alarm, Rang], persist=True),
     ),
+    path("ws/acted/quiz/", QuizConsumer.of(Format(rounds=2, question=60, reveal=2))),
+    path("ws/acted/quiz/quick/", QuizConsumer.of(Format(rounds=2, question=2, reveal=1))),
 ]

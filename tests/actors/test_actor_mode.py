@@ -242,6 +242,17 @@ async def test_z44_z45_an_operation_makes_effects_of_what_comes(acted: Server) -
         assert [await ann.recv(), await ann.recv()] == ["RAIN", "SNOW"]
 
 
+@pytest.mark.logs_errors
+async def test_a_subscription_tells_the_actor_what_comes_as_a_message(acted: Server) -> None:
+    """So that rules decide, and the state may change; what cannot be understood is skipped."""
+    async with connect(acted.ws("ws/acted/")) as ann, connect(acted.ws("ws/acted/news/")) as reporter:
+        await hello(ann)
+        assert await ask(ann, "listen") == "subscribed"
+        for word in ("rain", "fail", "snow"):
+            await reporter.send(word)
+        assert [await ann.recv(), await ann.recv()] == ["1: rain", "2: snow"]
+
+
 # typed messages -----------------------------------------------------------------------------------------------------
 async def test_z48_typed_messages_find_their_rule_and_text_is_text(acted: Server) -> None:
     async with connect(acted.ws("ws/acted/typed/")) as socket:

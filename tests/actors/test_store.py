@@ -201,6 +201,31 @@ def test_a_place_that_is_taken_does_not_spoil_the_callers_transaction(store: Sto
     assert store.get_many_sync(["seat", "other"]) == {"seat": "ann", "other": "bob"}
 
 
+# change ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_change_is_given_what_is_there_and_returns_what_it_put(store: Store) -> None:
+    assert await store.change("basket", lambda basket: [basket, "apple"]) == [None, "apple"]
+    assert await store.change("basket", lambda basket: [*basket, "pear"]) == [None, "apple", "pear"]
+    assert await store.change("raw", lambda _: b"\x00") == b"\x00"
+    assert await store.get_many(["basket", "raw"]) == {"basket": [None, "apple", "pear"], "raw": b"\x00"}
+
+
+async def test_a_change_that_fails_has_not_happened(store: Store) -> None:
+    await store.set("basket", ["apple"])
+
+    def fail(basket: Any) -> Any:
+        raise LookupError("no room")
+
+    for key in ("basket", "missing"):
+        with pytest.raises(LookupError):
+            await store.change(key, fail)
+        with pytest.raises(TypeError, match="plain JSON"):
+            await store.change(key, lambda _: object())
+    assert await store.get("basket") == ["apple"]
+    assert await store.keys() == ["basket"], "nothing is left where nothing was"
+
+
 # incr -----------------------------------------------------------------------------------------------------------
 
 
@@ -467,6 +492,18 @@ class AgainstADict(RuleBasedStateMachine):
             self.model[key] = before + delta
             assert exact(self.store.incr_sync(key, delta)) == exact(before + delta)
 
+    @rule(key=keys, value=VALUES)
+    def change(self, key: str, value: Any) -> None:
+        given: list[Any] = []
+
+        def changed(found: Any) -> Any:
+            given.append(found)
+            return value
+
+        assert exact(self.store.change_sync(key, changed)) == exact(value)
+        assert exact(given) == exact([self.model.get(key)])
+        self.model[key] = value
+
     @rule(key=keys)
     def get(self, key: str) -> None:
         assert exact(self.store.get_sync(key, "missing")) == exact(self.model.get(key, "missing"))
@@ -524,6 +561,7 @@ WRITERS = """
         await store.incr("count")
         await store.set(f"{process}:{number}", number)
         await store.incr("count", 2)
+        await store.change("names", lambda names: [*(names or []), f"{process}:{number}"])
         await store.set_many({"last": f"{process}:{number}", "first": 0})
         await store.delete("first")
         if await store.add(f"seat:{number}", process):
@@ -555,9 +593,11 @@ def test_z46_writers_in_two_processes_lose_nothing(database: Server) -> None:
     """)
     assert (count, seated) == (2 * 50 * 3, 50)
     assert missing is None
+    names = database.python("from actors.store import Store\nprint(json.dumps(Store('shared').get_sync('names')))")
+    assert len(set(names)) == len(names) == 100
     seats = [f"seat:{number}" for number in range(50)]
     written = [f"{process}:{number}" for process in (1, 2) for number in range(50)]
-    assert keys == sorted(["count", "last", "seated", "started", *seats, *written])
+    assert keys == sorted(["count", "last", "names", "seated", "started", *seats, *written])
     assert last in written
 
 

@@ -6,17 +6,26 @@ import { h, plural } from "harbour/dom";
 const GRACE = 600; // ms without a connection before it is worth a sentence
 const RELIEF = 1_800; // ms for which "Connected again" stands
 
+const CHAT = {
+  kept: "Your messages are kept.",
+  first: "What you write is kept.",
+  stopped: () => ["This connection was closed by somebody who looks after this place. What you write is kept.", "Connect again"],
+};
+
 export class Banner {
   #element;
   #connection;
+  #words;
   #said = null;
   #lostAt = Date.now();
   #everOpen = false;
   #tick = 0;
 
-  constructor(element, connection) {
+  /** `words`: what is kept, what is before the first connection, and by a close code a sentence and a button. */
+  constructor(element, connection, words = CHAT) {
     this.#element = element;
     this.#connection = connection;
+    this.#words = words;
     connection.addEventListener("state", () => this.#changed());
     addEventListener("online", () => this.#say());
     addEventListener("offline", () => this.#say());
@@ -42,14 +51,18 @@ export class Banner {
     clearTimeout(this.#tick);
     const { state, retryAt } = this.#connection;
     if (state === "open") return;
-    if (state === "stopped") return this.#show("stopped", "This connection was closed by somebody who looks after this place. What you write is kept.", "", "Connect again");
+    const { kept, first, stopped } = this.#words;
+    if (state === "stopped") {
+      const [sentence, action] = stopped(this.#connection.code);
+      return this.#show("stopped", sentence, "", action);
+    }
     this.#tick = setTimeout(() => this.#say(), 250);
     if (Date.now() - this.#lostAt < GRACE) return;
     const seconds = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
     const next = state === "waiting" ? `Trying again in ${plural(seconds, "second", "seconds")}…` : "Trying now…";
-    if (!this.#everOpen && state === "connecting") this.#show("first", "Connecting… What you write is kept.");
-    else if (!navigator.onLine) this.#show("offline", "You are offline. Your messages are kept.", next, "Try now");
-    else this.#show("lost", "Connection lost. Your messages are kept.", next, "Try now");
+    if (!this.#everOpen && state === "connecting") this.#show("first", `Connecting… ${first}`);
+    else if (!navigator.onLine) this.#show("offline", `You are offline. ${kept}`, next, "Try now");
+    else this.#show("lost", `Connection lost. ${kept}`, next, "Try now");
   }
 
   #show(kind, sentence, countdown = "", action = null) {

@@ -14,6 +14,7 @@ const LOOK = 1_000; // ms between two looks at the clock
 
 const NOT_KNOWN = 4401;
 const BANNED = 4403;
+const MOVED = 4409; // the session is another connection's now
 const BY_STAFF = 4410;
 const TOO_FAST = 4429;
 const RESTARTING = 1012;
@@ -21,9 +22,11 @@ const RESTARTING = 1012;
 export class Connection extends EventTarget {
   state = "closed"; // connecting · open · waiting · stopped
   retryAt = 0; // when waiting: the moment of the next attempt, ms since 1970
+  code = 0; // how the last socket was closed
   question = () => null; // a command that is sure to be answered, or null when there is none
 
   #url;
+  #subprotocols;
   #socket = null;
   #failures = 0;
   #unknown = false; // the last attempt ended with 4401
@@ -31,9 +34,11 @@ export class Connection extends EventTarget {
   #asked = 0; // when the oldest question still unanswered was asked; 0: none
   #retry = 0;
 
-  constructor(url) {
+  /** `subprotocols`: a function that gives what each attempt offers. */
+  constructor(url, subprotocols = () => []) {
     super();
     this.#url = url;
+    this.#subprotocols = subprotocols;
   }
 
   start() {
@@ -64,7 +69,7 @@ export class Connection extends EventTarget {
   #open() {
     clearTimeout(this.#retry);
     this.#asked = Date.now();
-    const socket = (this.#socket = new WebSocket(this.#url));
+    const socket = (this.#socket = new WebSocket(this.#url, this.#subprotocols()));
     const ours = (handler) => (event) => socket === this.#socket && handler(event);
     socket.addEventListener("open", ours(() => {
       this.#asked = 0;
@@ -91,7 +96,8 @@ export class Connection extends EventTarget {
   #lost(code) {
     this.#socket = null;
     this.#asked = 0;
-    if (code === BY_STAFF || code === BANNED) return this.#become("stopped");
+    this.code = code;
+    if (code === BY_STAFF || code === BANNED || code === MOVED) return this.#become("stopped");
     const refused = code === NOT_KNOWN && this.#unknown;
     this.#unknown = code === NOT_KNOWN;
     if (code === TOO_FAST) this.#failures = Math.max(this.#failures, 5);

@@ -1,0 +1,245 @@
+"""The quiz over sockets: what a player's page is told, what cheats are told, and that nothing is lost with a server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.quiz import table
+from actors.quiz.game import Format
+from benchmarks.cluster import Cluster
+from benchmarks.services import Postgres, Redis
+from tests.acted.reading import ACTED
+from tests.helpers import PATIENCE, Server, Socket, connect
+
+QUICK = "ws/acted/quiz/quick/"  # two questions of two seconds
+
+View = dict[str, Any]
+
+
+class Player:
+    """Somebody at a socket."""
+
+    def __init__(self, socket: Socket, token: str):
+        self.socket, self.token = socket, token
+
+    async def send(self, type: str, **fields: Any) -> None:
+        await self.socket.send_json({"type": type, **fields})
+
+    async def hears(self, fits: Callable[[View], object], timeout: float = PATIENCE) -> View:
+        """The next frame that fits."""
+        async with asyncio.timeout(timeout):
+            while not fits(frame := await self.socket.recv_json()):
+                pass
+        return frame
+
+    async def sees(self, phase: str, timeout: float = PATIENCE) -> View:
+        return await self.hears(lambda frame: frame.get("phase") == phase, timeout)
+
+    async def refused(self) -> str:
+        frame = await self.hears(lambda frame: frame["type"] == "error")
+        assert frame["detail"]
+        return frame["code"]
+
+
+@asynccontextmanager
+async def sits(server: Server, token: str | None = None, path: str = QUICK) -> AsyncIterator[Player]:
+    offered = ["session", *([f"session.{token}"] if token else [])]
+    async with connect(server.ws(path), subprotocols=offered) as socket:
+        greeting = await socket.recv_json()
+        assert greeting["resumed"] is (token is not None)
+        yield Player(socket, greeting["token"])
+
+
+async def opens(player: Player, name: str = "ann") -> str:
+    """Opens a game; its code."""
+    await player.send("Open", name=name)
+    return (await player.sees("lobby"))["code"]
+
+
+async def joins(player: Player, code: str, name: str) -> View:
+    await player.send("Join", code=code, name=name)
+    return await player.sees("lobby")
+
+
+def right(server: Server, code: str) -> list[int]:
+    """The right answers, from the database: no socket tells them."""
+    return server.python(f"""
+        from actors.quiz.table import games
+        print(json.dumps([question["right"] for question in games.get_sync({code!r})["questions"]]))
+    """)
+
+
+async def test_two_play_a_whole_game(acted: Server) -> None:
+    async with sits(acted) as ann, sits(acted) as bob:
+        code = await opens(ann)
+        shown = await joins(bob, code.lower(), " bob ")
+        assert [each["name"] for each in shown["players"]] == ["ann", "bob"]
+        answers = await asyncio.to_thread(right, acted, code)
+        await ann.send("Begin")
+        for number, answer in enumerate(answers, 1):
+            shown = await bob.sees("question")
+            assert (shown["round"], shown["rounds"]) == (number, len(answers))
+            assert "right" not in shown
+            await ann.send("Answer", step=shown["step"], choice=answer)
+            await bob.send("Answer", step=shown["step"], choice=(answer + 1) % 4)
+            shown = await bob.sees("reveal")
+            assert shown["right"] == answer
+            assert sorted(shown["counts"]) == [0, 0, 1, 1]
+        shown = await bob.sees("podium")
+        assert [(each["name"], each["place"]) for each in shown["players"]] == [("ann", 1), ("bob", 2)]
+        assert 500 * len(answers) < shown["players"][0]["points"] <= 1000 * len(answers)
+        await ann.send("Again")
+        assert (await bob.sees("lobby"))["players"][0]["points"] == 0
+        await ann.send("Leave")
+        assert (await bob.sees("lobby"))["you"]["host"] is True
+        await bob.send("Leave")
+        await bob.hears(lambda frame: frame["type"] == "welcome")
+        await bob.send("Join", code=code, name="bob")
+        assert await bob.refused() == "no_game"
+
+
+async def test_cheats_are_refused_and_harm_nobody(acted: Server) -> None:
+    async with sits(acted) as ann, sits(acted) as eve:
+        code = await opens(ann)
+        for name, why in (
+            ("", "invalid_name"),
+            ("e\x07ve", "invalid_name"),
+            ("e" * 25, "invalid_name"),
+            ("ANN", "name_taken"),
+        ):
+            await eve.send("Join", code=code, name=name)
+            assert await eve.refused() == why
+        for wrong in ("", "KRT", "AEIO", "'; DROP", "\x00\x00\x00\x00", "K" * 4000):
+            await eve.send("Join", code=wrong, name="eve")
+            assert await eve.refused() == "no_game"
+        for message in ("Begin", "Again", "Leave"):
+            await eve.send(message)
+            assert await eve.refused() == "not_now"
+        await joins(eve, code, "eve")
+        await eve.send("Begin")
+        assert await eve.refused() == "not_host"
+        await eve.send("Answer", step=0, choice=0)
+        assert await eve.refused() == "not_now"
+        for forged in ({"type": "Change", "game": {}}, {"type": "Begin", "key": 5}, {"type": "Answer", "step": "1"}):
+            await eve.socket.send_json(forged)
+        codes = sorted([await eve.refused() for _ in range(3)])
+        assert codes == ["invalid_message", "invalid_message", "not_host"]
+        await eve.socket.send(b"\x00")
+        assert await eve.refused() == "invalid_message"
+
+        await ann.send("Begin")
+        shown = await eve.sees("question")
+        for choice in (4, -1, 2**70):
+            await eve.send("Answer", step=shown["step"], choice=choice)
+            assert await eve.refused() == "not_now"
+        await eve.send("Answer", step=shown["step"], choice=0)
+        await eve.send("Answer", step=shown["step"], choice=1)
+        assert await eve.refused() == "answered"
+        assert (await eve.hears(lambda frame: frame.get("phase") == "question" and not frame["you"]["pending"]))["you"][
+            "answer"
+        ] == 0
+        shown = await eve.sees("reveal")
+        assert shown["counts"][0] == 1
+        assert sum(shown["counts"]) == 1
+        await eve.send("Answer", step=shown["step"] - 1, choice=shown["right"])
+        assert await eve.refused() == "too_late"
+
+
+async def test_a_message_that_is_too_large_is_not_read(acted: Server) -> None:
+    async with sits(acted) as eve:
+        await eve.send("Open", name="e" * 5_000)
+        assert (await eve.socket.closed())[0] == 1009
+
+
+async def test_the_round_and_its_deadline_outlive_the_server(start_server: Callable[..., Server]) -> None:
+    """Killed in mid-round: who had answered has answered, and the question ends when it would have."""
+    server = start_server(**ACTED)
+    loop = asyncio.get_running_loop()
+    async with sits(server, path="ws/quiz/") as ann, sits(server, path="ws/quiz/") as bob:
+        code = await opens(ann)
+        await joins(bob, code, "bob")
+        [answer, *_] = await asyncio.to_thread(right, server, code)
+        await ann.send("Begin")
+        shown = await bob.sees("question")
+        ends_at = loop.time() + shown["remaining"] / 1000
+        await ann.send("Answer", step=shown["step"], choice=answer)
+        await bob.hears(lambda frame: frame.get("phase") == "question" and frame["players"][0]["answered"])
+        server.kill()
+    server.start()
+    async with sits(server, ann.token, "ws/quiz/") as ann, sits(server, bob.token, "ws/quiz/") as bob:
+        shown = await bob.sees("question")
+        assert shown["question"]
+        assert abs(loop.time() + shown["remaining"] / 1000 - ends_at) < 1
+        assert (await ann.sees("question"))["you"] == {"seat": 0, "host": True, "answer": answer, "pending": False}
+        await bob.send("Answer", step=shown["step"], choice=answer)
+        shown = await ann.sees("reveal")
+        assert shown["counts"][answer] == 2
+        assert min(each["points"] for each in shown["players"]) > 500
+
+
+async def test_a_game_goes_on_to_its_end_while_everybody_is_away(acted: Server) -> None:
+    async with sits(acted) as ann:
+        code = await opens(ann)
+        await ann.send("Begin")
+        await ann.sees("question")
+    phase = "from actors.quiz.table import games\nprint(json.dumps(games.get_sync({!r})['phase']))"
+    async with asyncio.timeout(20):
+        while await asyncio.to_thread(acted.python, phase.format(code)) == "question":
+            pass
+    async with sits(acted, ann.token) as ann:
+        shown = await ann.hears(lambda frame: frame["type"] == "game")
+        assert (shown["phase"], shown["round"]) != ("question", 1)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_games_have_a_limit_and_those_that_nobody_ends_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "GAMES", 4)
+    monkeypatch.setattr(table, "OF_ADDRESS", 2)
+    games = [await table.open_game(f"ann {number}", "ann", "10.0.0.1", Format()) for number in range(3)]
+    assert [type(answer) for answer in games] == [table.Entered, table.Entered, table.Refused]
+    assert "from your address" in str(games[2])
+    assert await table.open_game("ann 0", "ann", "10.0.0.1", Format()) != games[2], "who asks again has a game already"
+    assert len(await table.games.keys()) == 2
+    others = [await table.open_game(f"bob {number}", "bob", f"10.0.1.{number}", Format()) for number in range(3)]
+    assert "Every table is taken" in str(others[2])
+    monkeypatch.setattr(table, "OVERDUE", -1e6)
+    assert isinstance(await table.open_game("cy", "cy", "10.0.0.1", Format()), table.Entered)
+    assert len(await table.games.keys()) == 1
+
+
+@pytest.mark.parametrize(
+    "is_killed", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["both live", "one is killed"]
+)
+async def test_one_game_on_two_servers(
+    is_killed: bool, postgres: Postgres, redis: Redis, servers: list[Server], tmp_path: Path
+) -> None:
+    """Who was at the server that is killed goes on at the other."""
+    cluster = Cluster(tmp_path, postgres, [redis], f"quiz_{int(is_killed)}", 2, **ACTED)
+    servers.extend(cluster.servers)
+    cluster.start()
+    try:
+        one, two = cluster.servers
+        async with sits(one) as ann, sits(two) as bob, sits(two) as cy:
+            code = await opens(ann)
+            await joins(bob, code, "bob")
+            await joins(cy, code, "cy")
+            await bob.hears(lambda frame: len(frame.get("players", [])) == 3)
+            await ann.send("Begin")
+            await asyncio.gather(*(each.sees("question") for each in (ann, bob, cy)))
+            await asyncio.gather(*(each.send("Answer", step=1, choice=0) for each in (ann, bob, cy)))
+            seen = await asyncio.gather(*(each.sees("reveal") for each in (ann, bob, cy)))
+            assert [shown["counts"][0] for shown in seen] == [3, 3, 3]
+            assert len({shown["version"] for shown in seen}) == 1
+            if is_killed:
+                one.kill()
+                await bob.sees("question")
+            async with sits(two, ann.token) if is_killed else nullcontext(ann) as ann:
+                final = await asyncio.gather(*(each.sees("podium", 20) for each in (ann, bob, cy)))
+            assert final[0]["you"]["host"] is True
+            assert len({str([(each["name"], each["points"]) for each in shown["players"]]) for shown in final}) == 1
+    finally:
+        cluster.stop()

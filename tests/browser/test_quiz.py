@@ -1,0 +1,244 @@
+"""The quiz in browsers: three players a server that is restarted under them, keys and readers."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, expect
+
+from tests.acted.reading import ACTED
+from tests.browser.conftest import WATCH
+from tests.browser.people import Person
+from tests.helpers import Server, running
+
+SHORT = "/acted/quiz/"  # two questions, and time enough for a restart
+QUICK = "/acted/quiz/quick/"  # two questions of two seconds
+NARROW = {"width": 390, "height": 844}
+
+
+class Player(Person):
+    """Somebody at the quiz's page."""
+
+    @property
+    def answers(self) -> Locator:
+        return self.page.get_by_test_id("choice")
+
+    @property
+    def verdict(self) -> Locator:
+        return self.page.get_by_test_id("verdict")
+
+    @property
+    def standings(self) -> Locator:
+        return self.page.get_by_test_id("standings").get_by_role("listitem")
+
+    def heading(self, text: str | re.Pattern[str]) -> Locator:
+        return self.page.get_by_role("heading", level=1, name=text)
+
+    def open(self) -> str:
+        """Opens a game; its code."""
+        self.page.get_by_label("Your name").fill(self.name)
+        self.page.get_by_role("button", name="Open a game").click()
+        expect(self.heading("Waiting for the others")).to_be_visible()
+        return self.page.get_by_test_id("code").inner_text()
+
+    def join(self, code: str) -> None:
+        self.page.get_by_label("Your name").fill(self.name)
+        self.page.get_by_label("Code of the game").fill(code)
+        self.page.get_by_role("button", name="Join").click()
+        expect(self.heading("Waiting for the others")).to_be_visible()
+
+    def round(self) -> Locator:
+        return self.page.get_by_text(re.compile(r"^Question \d of \d$"))
+
+    def token(self) -> Any:
+        return self.page.evaluate("sessionStorage.getItem('harbour.quiz')")
+
+
+@pytest.fixture(scope="module")
+def quizzed(template: Path, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of these tests' own, which one of them restarts."""
+    with running(Server(tmp_path_factory.mktemp("quizzed"), template, **ACTED), servers) as own:
+        yield own
+
+
+@pytest.fixture
+def sits(new_context: Callable[..., BrowserContext], people: list[Person]) -> Callable[..., Player]:
+    """Brings somebody to the page, in a context of their own."""
+
+    def sit(server: Server, name: str, path: str = "/demos/quiz/", **options: Any) -> Player:
+        context = new_context(base_url=server.url, **options)
+        context.add_init_script(WATCH)
+        player = Player(name, context.new_page())
+        people.append(player)
+        player.page.on("pageerror", lambda error: player.mistakes.append(str(error)))
+        player.page.on("console", player.hears)
+        player.page.goto(path)
+        return player
+
+    return sit
+
+
+def right_answers(server: Server, code: str) -> list[int]:
+    found: list[int] = server.python(f"""
+        from actors.quiz.table import games
+        print(json.dumps([question["right"] for question in games.get_sync({code!r})["questions"]]))
+    """)
+    return found
+
+
+def test_three_play_through_a_restart_in_mid_round(quizzed: Server, sits: Callable[..., Player]) -> None:
+    server = quizzed
+    ann, bob, cy = (sits(server, name, SHORT) for name in ("ann", "bob", "cy"))
+    code = ann.open()
+    bob.join(code.lower())
+    cy.page.goto(f"{SHORT}?game={code}")
+    cy.page.get_by_label("Your name").fill("cy")
+    cy.page.keyboard.press("Enter")
+    for player in (ann, bob, cy):
+        expect(player.page.get_by_test_id("people").get_by_role("listitem")).to_have_count(3)
+    expect(bob.page.get_by_role("button", name="Begin")).to_be_hidden()
+    expect(bob.page.get_by_text("ann begins when everybody is here.")).to_be_visible()
+    first, second = right_answers(server, code)
+
+    ann.page.get_by_role("button", name="Begin").click()
+    for player in (ann, bob, cy):
+        expect(player.answers).to_have_count(4)
+    born = [player.born() for player in (ann, bob, cy)]
+    ann.answers.nth(first).click()
+    expect(ann.verdict).to_have_text("Answered. Waiting for 2 more players.")
+    server.kill()
+    for player in (ann, bob, cy):
+        expect(player.banner).to_contain_text("Your seat and your points are kept.")
+    bob.answers.nth(first).click()  # pressed while nobody listens
+    expect(bob.verdict).to_have_text("Your answer is on its way.")
+    server.start()
+    expect(ann.verdict).to_have_text("Answered. Waiting for one more player.")
+    expect(ann.answers.nth(first)).to_have_attribute("aria-pressed", "true")
+    expect(bob.verdict).to_have_text("Answered. Waiting for one more player.")
+    cy.answers.nth((first + 1) % 4).click()
+    expect(ann.verdict).to_have_text(re.compile(r"^Right! \d{3} points for you\.$"))
+    expect(bob.verdict).to_have_text(re.compile(r"^Right! \d{3} points for you\.$"))
+    expect(cy.verdict).to_have_text(re.compile(r"^Not this time\. It is "))
+    expect(cy.standings.first).to_contain_text(re.compile(r"ann.*\+\d{3}"))
+    assert [player.born() for player in (ann, bob, cy)] == born, "nobody had to load the page"
+
+    for player in (ann, bob, cy):
+        expect(player.round()).to_have_text("Question 2 of 2")
+    ann.page.reload()
+    expect(ann.round()).to_have_text("Question 2 of 2")
+    bob.page.keyboard.press(str(second + 1))
+    expect(bob.verdict).to_have_text("Answered. Waiting for 2 more players.")
+    for player in (ann, cy):
+        player.answers.nth((second + 1) % 4).click()
+    expect(bob.heading("You have won!")).to_be_visible()
+    expect(ann.heading("bob has won!")).to_be_visible()
+    expect(ann.page.get_by_test_id("announcer")).to_contain_text("and place 2 of 3.")
+    expect(bob.page.get_by_role("button", name="Play again")).to_be_hidden()
+    ann.page.get_by_role("button", name="Play again").click()
+    for player in (ann, bob, cy):
+        expect(player.heading("Waiting for the others")).to_be_visible()
+    ann.page.get_by_role("button", name="Leave").click()
+    expect(bob.page.get_by_role("button", name="Begin")).to_be_visible()
+    expect(ann.page.get_by_label("Your name")).to_be_focused()
+    assert ann.page.url == f"{server.url}{SHORT}"
+
+
+def test_the_clock_alone_brings_one_to_the_podium_and_readers_hear_of_it(
+    quizzed: Server, sits: Callable[..., Player]
+) -> None:
+    ann = sits(quizzed, "ann", QUICK)
+    ann.open()
+    ann.page.get_by_role("button", name="Begin").focus()
+    ann.page.keyboard.press("Enter")
+    announcer = ann.page.get_by_test_id("announcer")
+    expect(announcer).to_have_text(re.compile(r"^Question 1 of 2, 2 seconds\. .*\? 1: .* 4: .*\.$"))
+    expect(ann.page.locator("h1")).to_be_focused()
+    expect(ann.page.get_by_test_id("ring")).to_have_attribute("aria-label", re.compile(r"^1 second left$"))
+    expect(announcer).to_have_text(
+        re.compile(r"^No answer from you\. It is .*\. You have 0 points and place 1 of 1\.$")
+    )
+    expect(ann.answers.locator("[data-is]")).to_have_count(0)
+    expect(ann.page.locator('.answer[data-is="right"]')).to_contain_text("Right answer, 0 answers")
+    expect(ann.page.get_by_test_id("ring")).to_have_attribute("aria-label", re.compile(r"^The next question in"))
+    expect(ann.heading("Nobody knew anything. Once more?")).to_be_visible()
+
+
+def test_what_is_wrong_is_said_where_it_is_wrong(quizzed: Server, sits: Callable[..., Player]) -> None:
+    ann, bob = sits(quizzed, "ann"), sits(quizzed, "bob")
+    code = ann.open()
+    page = bob.page
+    page.get_by_role("button", name="Open a game").click()
+    expect(page.get_by_role("alert").filter(has_text="Write the name")).to_be_visible()
+    page.get_by_label("Your name").fill("ANN")
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_role("alert").filter(has_text="Write the four letters")).to_be_visible()
+    expect(page.get_by_label("Code of the game")).to_be_focused()
+    page.keyboard.type("zzzz")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="There is no game ZZZZ.")).to_be_visible()
+    page.get_by_label("Code of the game").fill(code)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="ANN is taken in this game.")).to_be_visible()
+    expect(page.get_by_label("Your name")).to_be_focused()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("<b>bob</b>")
+    page.keyboard.press("Enter")
+    expect(ann.page.get_by_test_id("people")).to_contain_text("<b>bob</b>")
+
+
+def test_a_window_that_is_copied_takes_the_seat_and_gives_it_back(quizzed: Server, sits: Callable[..., Player]) -> None:
+    ann = sits(quizzed, "ann")
+    code = ann.open()
+    copy = sits(quizzed, "copy", "/healthz")
+    copy.page.evaluate("token => sessionStorage.setItem('harbour.quiz', token)", ann.token())
+    copy.page.goto("/demos/quiz/")
+    expect(copy.page.get_by_test_id("code")).to_have_text(code)
+    expect(ann.banner).to_contain_text("You went on with this game in another window.")
+    ann.banner.get_by_role("button", name="Play here").click()
+    expect(copy.banner).to_contain_text("in another window")
+    expect(ann.page.get_by_role("button", name="Begin")).to_be_visible()
+    ann.page.get_by_role("button", name="Begin").click()
+    expect(ann.answers).to_have_count(4)
+    ann.page.get_by_role("button", name="Leave").click()
+    dialog = ann.page.get_by_role("dialog", name="Leave this game?")
+    expect(dialog.get_by_role("button", name="Stay")).to_be_focused()
+    ann.page.keyboard.press("Escape")
+    expect(ann.answers).to_have_count(4)
+    ann.page.get_by_role("button", name="Leave").click()
+    dialog.get_by_role("button", name="Leave").click()
+    expect(ann.page.get_by_role("button", name="Open a game")).to_be_visible()
+
+
+def test_390_px_and_a_finger_are_enough(quizzed: Server, sits: Callable[..., Player]) -> None:
+    ann = sits(quizzed, "Wolfeschlegelsteinhausen", viewport=NARROW, has_touch=True, is_mobile=True)
+
+    def fits() -> None:
+        assert ann.page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+        small = ann.page.locator("button:visible, a:visible, input:visible").evaluate_all(
+            """targets => targets
+                .map((target) => [target.ariaLabel ?? target.textContent.trim(), target.getBoundingClientRect()])
+                .filter(([name, box]) => box.width < 44 || box.height < 44)
+                .map(([name, box]) => `${name}: ${Math.round(box.width)} × ${Math.round(box.height)}`)"""
+        )
+        assert small == []
+
+    expect(ann.page.get_by_role("button", name="Open a game")).to_be_visible()
+    fits()
+    ann.open()
+    fits()
+    ann.page.get_by_role("button", name="Begin").tap()
+    expect(ann.answers.last).to_be_in_viewport()
+    fits()
+    ann.answers.first.tap()
+    expect(ann.page.locator('.answer[data-is="right"]')).to_be_visible()
+    fits()
+
+
+def test_the_demonstrations_lead_to_it(quizzed: Server, sits: Callable[..., Player]) -> None:
+    ann = sits(quizzed, "ann", "/demos/")
+    ann.page.get_by_role("link", name="Play the quiz").click()
+    expect(ann.heading("How much do you know?")).to_be_visible()
+    ann.page.get_by_role("link", name="Harbour").click()
+    expect(ann.heading("Demonstrations")).to_be_visible()
