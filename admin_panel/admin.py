@@ -47,8 +47,8 @@ def ago(moment: datetime | None) -> str:
     seconds = max(0, int((timezone.now() - moment).total_seconds()))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+            return f"{seconds // size}\N{NO-BREAK SPACE}{unit}"
+    return f"{seconds}\N{NO-BREAK SPACE}s"
 
 
 def ordering(name: str, **query: Any) -> HttpResponse:
@@ -356,7 +356,7 @@ class ClientAdmin(ConnectionAdmin):
 
 @admin.register(Actor)
 class ActorAdmin(ConnectionAdmin):
-    list_display = ["short", "endpoint", "glance", "kept", "person", "address", "age", "told", "received"]
+    list_display = ["short", "endpoint", "glance", "kept", "person", "address", "age", "told"]
     list_filter = ["endpoint", "server", Stored]
     search_help_text = "Name, address, path, state, session, or the beginning of an id"
     actions = ["stop_selected", "close_selected"]

@@ -94,7 +94,7 @@ def _limits(endpoint: dict[str, Any]) -> list[tuple[str, str]]:
     if "max_size" not in endpoint:  # of a server of an earlier version
         return [("largest", "–"), ("pace", "–"), ("queue", "–")]
     rate, burst = endpoint["rate"], endpoint["burst"]
-    pace = f"{rate:g}/s, {burst:g} at once" if rate else "no limit"
+    pace = f"{rate:g}/s · {burst:g}" if rate else "no limit"
     return [("largest", filesizeformat(endpoint["max_size"])), ("pace", pace), ("queue", f"{endpoint['queue']:,}")]
 
 

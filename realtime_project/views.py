@@ -35,7 +35,8 @@ async def measured(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def demos(request: HttpRequest) -> HttpResponse:
-    """Every demonstration that is served, each to be tried in the browser. 404 where there is none."""
+    """Every demonstration that is served, those with a page of their own first. 404 where there is none."""
     if not routing.demos:
         raise Http404("REALTIME_DEMOS is off")
-    return render(request, "realtime_project/demos.html", {"demos": routing.demos})
+    listed = sorted(routing.demos, key=lambda demo: demo.page is None)
+    return render(request, "realtime_project/demos.html", {"demos": listed})

@@ -281,6 +281,7 @@ def test_targets_are_judged_by_what_was_measured(results: Results) -> None:
     assert judged["Redis commands for a topic and a turn of the loop"] == "holds"
     assert judged["Posts on PostgreSQL: lists, times lists of one"] == "holds"
     assert judged["5,000 readers, 4 in flight: what three dashboards take of the deliveries"] == "holds"
+    assert judged["Processor time a delivery meanwhile: times that without"] == "holds"
     assert judged["A snapshot of 5,000 connections"] == "holds"
     assert not any("plain Channels" in what for what in judged), "nobody measured that"
 
@@ -298,7 +299,7 @@ def test_the_page_says_what_was_measured(results: Results, tmp_path: Path, monke
     assert "| this project | 20.0 | 1,000 |" in page
     assert f"{PLAIN.name} could not be measured: it did not start" in page
     assert "1.00 PUBLISH commands" in page
-    assert f"| {watched.WITH} | 98,000 | 0.980 × |" in page
+    assert f"| {watched.WITH} | 98,000 | 0.980 × | 10.204 | 1.020 × |" in page
     assert "took 2.5 ms, and 30.0 at the longest" in page
     assert "had 3 rounds" in page
     for table in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):

@@ -144,6 +144,7 @@ async def stop(server: Server, socket: Socket) -> str:
         while True:
             if found := await asyncio.to_thread(server.python, STOP.format(port=socket.local_address[1])):
                 return str(found[0])
+            await asyncio.sleep(0.1)
 
 
 async def test_z72_a_stored_actor_is_stopped_for_good_and_takes_leave_once(own: Server) -> None:

@@ -11,6 +11,7 @@ from benchmarks.cluster import Cluster
 from benchmarks.services import Postgres, Redis
 from tests.acted.reading import ACTED, logged
 from tests.actors.test_examples import ASK
+from tests.actors.test_quiz import LONG, QUICK, standings, three
 from tests.actors.test_sessions import AGAIN, count, rows, session, settled, stop
 from tests.helpers import Server, connect, unique
 
@@ -52,7 +53,7 @@ async def test_z72_an_actor_of_another_server_is_stopped(acting: Cluster) -> Non
         assert other.close_code is None
     async with asyncio.timeout(8):
         while (await logged(here)).count("left at 7 with 1000") == before:
-            pass
+            await asyncio.sleep(0.1)
     async with session(there, greeting["token"]) as (socket, again):
         assert again["resumed"] is False
     assert await asyncio.to_thread(here.python, AGAIN.format(id=id)) is False
@@ -120,6 +121,28 @@ async def test_z64_names_are_one_room_and_a_name_is_one_persons(acting: Cluster)
         await asyncio.sleep(0.2)
         await ann.send("hello")
         assert await ann.recv() == await bob.recv() == "[ann]: hello"
+
+
+async def test_players_of_the_quiz_at_two_servers_play_one_game(acting: Cluster) -> None:
+    async with three(acting.servers, LONG) as players:
+        for _ in range(2):
+            shown = await asyncio.gather(*(player.sees("question") for player in players))
+            answers = (player.send("Answer", step=shown[0]["step"], choice=0) for player in players)
+            await asyncio.gather(*answers)
+            seen = await asyncio.gather(*(player.sees("reveal") for player in players))
+            assert [view["counts"][0] for view in seen] == [3, 3, 3]
+            assert len({view["version"] for view in seen}) == 1
+        final = await asyncio.gather(*(player.sees("podium") for player in players))
+        assert standings(final[0]) == standings(final[1]) == standings(final[2])
+
+
+async def test_of_many_timers_at_two_servers_one_moves_the_quiz_on(acting: Cluster) -> None:
+    """Every change has a version: one that happened twice would show."""
+    async with three(acting.servers, QUICK) as players:
+        first = await players[1].sees("question")
+        final = await asyncio.gather(*(player.sees("podium") for player in players))
+        assert [view["version"] - first["version"] for view in final] == [4, 4, 4]
+        assert [view["step"] - first["step"] for view in final] == [4, 4, 4]
 
 
 async def test_a_killed_servers_sessions_are_taken_up_elsewhere(

@@ -147,10 +147,10 @@ def test_endpoints_show_what_passes_and_what_is_allowed(boss: Client) -> None:
     Server.objects.create(id="u", host="old", pid=1, version="0", endpoints=[rooms])
     first, second = boss.get("/admin/endpoints/").context["rows"]
     assert (first["path"], first["servers"], first["clients"], first["rate_in"]) == ("/ws/echo/", 2, 100, 148.5)
-    assert first["pace"] == ["50/s, 100 at once", "20/s, 100 at once"], "servers may have been told different limits"
+    assert first["pace"] == ["50/s · 100", "20/s · 100"], "servers may have been told different limits"
     assert (second["pace"], second["queue"]) == (["no limit", "–"], ["64", "–"]), "one is of an earlier version"
     page = boss.get("/admin/endpoints/").content.decode()
-    for words in ("148.5", "50/s, 100 at once / 20/s, 100 at once", "64.0\xa0KB", "no limit / –"):
+    for words in ("148.5", "50/s · 100 / 20/s · 100", "64.0\xa0KB", "no limit / –"):
         assert words in page, words
 
 

@@ -22,6 +22,7 @@ LISTS = {
     "/admin/realtime_project/ban/": "view_ban",
     "/admin/endpoints/": "view_server",
 }
+PAGES = {**LISTS, "/admin/console/": "view_server", "/admin/admin/logentry/": "view_logentry"}
 FORMS: dict[str, dict[str, Any]] = {
     "close": {"code": 4410, "reason": "forged"},
     "close-user": {"code": 4410, "reason": "forged"},
@@ -69,7 +70,7 @@ async def stays(*sockets: Socket) -> None:
 # who may --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("who", ["anonymous", "ordinary"])
 def test_who_is_no_staff_is_asked_to_log_in(desk: Desks, who: str) -> None:
-    for path in [*LISTS, *(f"/admin/orders/{name}/" for name in ORDERS)]:
+    for path in ["/admin/", *PAGES, *(f"/admin/orders/{name}/" for name in ORDERS)]:
         answer = desk(who).get(path)
         assert (answer.status_code, "/admin/login/" in answer.headers["Location"]) == (302, True), path
     for name, form in FORMS.items():
@@ -77,24 +78,28 @@ def test_who_is_no_staff_is_asked_to_log_in(desk: Desks, who: str) -> None:
         assert (answer.status_code, "/admin/login/" in answer.headers["Location"]) == (302, True), name
 
 
-def test_staff_without_a_permission_see_no_list(desk: Desks) -> None:
-    for path in LISTS:
+def test_staff_without_a_permission_see_the_dashboard_alone(desk: Desks) -> None:
+    assert desk("nothing").get("/admin/").status_code == 200
+    for path in PAGES:
         assert desk("nothing").get(path).status_code == 403, path
+    assert desk("viewer").get("/admin/admin/logentry/").status_code == 403, "who did what is not for everybody"
 
 
 def test_who_may_only_look_sees_everything_and_no_button(desk: Desks) -> None:
     for path in LISTS:
         answer = desk("viewer").get(path)
         assert answer.status_code == 200, path
-        for sign in ("/admin/orders/", "…</", 'value="close_selected"', 'value="lift_selected"', "delete", "/add/"):
+        words = [f"{word}…" for word in ("Close", "Stop", "Lift", "Ban", "Publish", "Drain")]
+        for sign in ("/admin/orders/", '_selected"', *words, "delete", "/add/"):
             assert sign not in answer.text, (path, sign)
 
 
 async def test_what_only_looks_is_shown_of_a_client(server: Server, desk: Desks) -> None:
     async with connect(server.ws("ws/asgi/echo/")) as socket:
         id = await client_id(server, socket)
-        page = await asyncio.to_thread(desk("viewer").get, f"/admin/realtime_project/connection/{id}/change/")
-        assert page.status_code == 200
+        for who, status in {"anonymous": 302, "ordinary": 302, "nothing": 403, "viewer": 200}.items():
+            page = await asyncio.to_thread(desk(who).get, f"/admin/realtime_project/connection/{id}/change/")
+            assert page.status_code == status, who
         assert "127.0.0.1" in page.text
         assert "Ban this" not in page.text
         assert 'id="tail"' not in page.text
@@ -154,7 +159,7 @@ DEMOTE = "from chat.models import User\nUser.objects.filter(username={name!r}).u
 def test_who_is_demoted_finds_every_page_and_every_order_shut(server: Server) -> None:
     name = unique("demoted")
     at = Desk(server, f"sessionid={server.python(PROMOTE.format(name=name))}")
-    pages = [*LISTS, "/admin/console/", "/admin/admin/logentry/", *(f"/admin/orders/{order}/" for order in ORDERS)]
+    pages = [*PAGES, *(f"/admin/orders/{order}/" for order in ORDERS)]
     for page in ("/admin/", *pages):
         assert at.get(page).status_code in (200, 302), page
     server.python(DEMOTE.format(name=name, change="is_superuser=False"))

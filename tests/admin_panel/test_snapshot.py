@@ -1,6 +1,7 @@
 """The picture of the cluster: what it adds up, what it shows of a server that has gone silent, and of two servers."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -16,7 +17,7 @@ from benchmarks.cluster import Cluster
 from benchmarks.services import Postgres, Redis
 from realtime_project.metrics import COUNTED, CURRENT, POINT, POINTS, STEP
 from realtime_project.models import Server as ServerRow
-from tests.helpers import ChatClient, Server, Socket, connect, guest
+from tests.helpers import PROJECT, ChatClient, Server, Socket, connect, guest
 
 from .people import person
 
@@ -102,6 +103,20 @@ def test_histories_are_added_up_by_their_time_and_need_one_query(django_assert_n
     assert [each["time"].timestamp() for each in history] == [100, 105, 110]
     with django_assert_num_queries(1):
         assert "history" not in snapshot.picture(snapshot.read())
+
+
+def test_every_number_of_the_dashboard_is_explained() -> None:
+    scripts = PROJECT / "admin_panel" / "static" / "admin_panel"
+    shown = [
+        title
+        for script in ("dashboard.js", "charts.js")
+        for title in re.findall(r'^  \["([^"]+)", ', (scripts / script).read_text(), re.MULTILINE)
+    ]
+    assert len(shown) == 16 + 8
+    rows = re.findall(r"^\|([^|]*)\| `(\w+)`(?:, `(\w+)`)? \|", (PROJECT / "docs/admin.md").read_text(), re.MULTILINE)
+    explained = {title.strip() for titles, *_ in rows for title in titles.split(";")}
+    assert set(shown) <= explained
+    assert {*CURRENT, *COUNTED} <= {name for _, *names in rows for name in names}
 
 
 # Two servers ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
 
-from tests.acted.reading import ACTED
+from tests.acted.reading import ACTED, right_answers
 from tests.browser.conftest import WATCH
 from tests.browser.people import Person
 from tests.helpers import Server, running
@@ -80,14 +80,6 @@ def sits(new_context: Callable[..., BrowserContext], people: list[Person]) -> Ca
     return sit
 
 
-def right_answers(server: Server, code: str) -> list[int]:
-    found: list[int] = server.python(f"""
-        from actors.quiz.table import games
-        print(json.dumps([question["right"] for question in games.get_sync({code!r})["questions"]]))
-    """)
-    return found
-
-
 def test_three_play_through_a_restart_in_mid_round(quizzed: Server, sits: Callable[..., Player]) -> None:
     server = quizzed
     ann, bob, cy = (sits(server, name, SHORT) for name in ("ann", "bob", "cy"))
@@ -114,6 +106,8 @@ def test_three_play_through_a_restart_in_mid_round(quizzed: Server, sits: Callab
     bob.answers.nth(first).click()  # pressed while nobody listens
     expect(bob.verdict).to_have_text("Your answer is on its way.")
     server.start()
+    for player in (ann, bob, cy):
+        player.page.evaluate("dispatchEvent(new Event('online'))")  # instead of waiting for the next attempt
     expect(ann.verdict).to_have_text("Answered. Waiting for one more player.")
     expect(ann.answers.nth(first)).to_have_attribute("aria-pressed", "true")
     expect(bob.verdict).to_have_text("Answered. Waiting for one more player.")

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +130,70 @@ async def test_z50_z52_both_servers_and_their_clients_are_listed(pair: Cluster) 
         async with asyncio.timeout(8):
             while sorted(await asyncio.to_thread(one.python, code)) != sorted([[one.port, 1], [two.port, 1]]):
                 await asyncio.sleep(0.1)
+
+
+THERE = """
+from realtime_project import registry
+server = registry.servers().get(port={port})
+rows = list(registry.clients(server.id).values())
+print(json.dumps({{
+    "endpoints": {{each["path"]: each["mode"] for each in registry.endpoints(server.id)}},
+    "clients": [row for row in rows if row["path"] == {path!r}],
+    "numbers": [row["channel_id"] for row in rows],
+    "nowhere": list(registry.clients(server.id, "/ws/nowhere/")),
+}}, default=str))
+"""
+NOBODY = """
+from realtime_project import registry
+try:
+    registry.clients("nobody")
+except registry.UnknownServer as error:
+    print(json.dumps(str(error)))
+"""
+
+
+@pytest.mark.logs_errors
+async def test_z51_z54_h36_what_one_server_has_is_read_at_the_other(pair: Cluster) -> None:
+    """In PostgreSQL as in SQLite: every column that is written, and that nothing of who has gone is left."""
+    here, there = pair.servers
+
+    async def told(path: str, fits: Callable[[list[Any]], bool]) -> dict[str, Any]:
+        deadline = time.monotonic() + 12
+        while True:
+            found = await asyncio.to_thread(here.python, THERE.format(port=there.port, path=path))
+            if fits(found["clients"]) or time.monotonic() > deadline:
+                return dict(found)
+            await asyncio.sleep(0.1)
+
+    async with AsyncExitStack() as stack:
+        ways = [await stack.enter_async_context(connect(there.ws("ws/plain/"))) for _ in range(3)]
+        actor = await stack.enter_async_context(connect(there.ws("ws/echo/")))
+        found = await told("/ws/plain/", lambda rows: len(rows) == 3)
+        modes = {"/ws/plain/": "consumer", "/ws/echo/": "actor", "/ws/chat/": "chat"}
+        assert modes.items() <= found["endpoints"].items()
+        assert "/healthz" not in found["endpoints"]
+        assert len(found["clients"]) == 3
+        assert len(found["numbers"]) == len(set(found["numbers"]))
+        assert found["nowhere"] == []
+        assert "no live server has the id 'nobody'" in await asyncio.to_thread(here.python, NOBODY)
+
+        def is_counted(rows: list[Any]) -> bool:
+            return bool(rows) and rows[0]["messages_in"] == 30 and rows[0]["rate_out"] > 0
+
+        began = datetime.now(UTC)
+        for number in range(30):
+            await actor.send(str(number))
+        [row] = (await told("/ws/echo/", is_counted))["clients"]
+        assert (row["messages_in"], row["messages_out"], row["unsent"]) == (30, 31, 0)
+        assert 0 < row["rate_in"] <= row["rate_out"]
+        assert row["state"].startswith("Connected(")
+        assert datetime.fromisoformat(row["last_message_at"]) > began
+
+        clean, dropped, failed = ways
+        await clean.close()
+        dropped.transport.abort()
+        await failed.send("fail")
+        assert (await told("/ws/plain/", lambda rows: rows == []))["clients"] == []
 
 
 async def counted(server: Server, servers: int, connections: int) -> None:

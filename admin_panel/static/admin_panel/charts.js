@@ -49,7 +49,7 @@ function chart(home, [title, unit, series]) {
       },
       scales: {
         x: { type: "linear", ticks: { maxTicksLimit: 4, maxRotation: 0, callback: minute, font: { size: 10.5 } }, border: { display: false } },
-        y: { beginAtZero: true, suggestedMax: 1, ticks: { maxTicksLimit: 5, font: { size: 10.5 }, callback: number }, border: { display: false } },
+        y: { beginAtZero: true, suggestedMax: 1, grace: "5%", ticks: { maxTicksLimit: 5, font: { size: 10.5 }, callback: number }, border: { display: false } },
       },
     },
   });

@@ -30,7 +30,7 @@ const NUMBERS = [
   ["Messages in", (now) => rate(now.rates.messages_in)],
   ["Deliveries out", (now) => rate(now.rates.messages_out)],
   ["Post, p50 · p99", (now) => [`${number(now.latency_p50)} · ${number(now.latency_p99)}`, "ms"]],
-  ["Loop lag, p99", (now) => ms(now.lag_p99)],
+  ["Loop lag, p50 · p99", (now) => [`${number(now.lag_p50)} · ${number(now.lag_p99)}`, "ms"]],
   ["HTTP requests", (now) => rate(now.rates.requests)],
   ["Database", (now, { database }) => (database.ok ? ms(database.latency_ms) : ["away"]), (now, { database }) => (database.ok ? "" : "is-bad")],
   ["Errors", (now) => rate(now.rates.errors), (now) => trend(now.rates.errors)],

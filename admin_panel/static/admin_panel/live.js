@@ -3,7 +3,8 @@
 
 (() => {
   const EVERY = 1_000; // ms: with the beat of the servers, what comes and goes is seen within two seconds
-  const SHARE = 5; // ... but no more than a fifth of the time is spent on it
+  const SHARE = 10; // ... but no more than a tenth of the time is spent on it,
+  const LONGEST = 4_000; // ms: unless it would then be old
   const LISTS = ["changelist-form", "panel-live"];
   const TABLE = "#result_list, .panel-table";
   const note = document.createElement("p");
@@ -45,7 +46,7 @@
 
   async function go() {
     const began = performance.now();
-    if (isBusy() || (await renew())) setTimeout(go, Math.max(EVERY, SHARE * (performance.now() - began)));
+    if (isBusy() || (await renew())) setTimeout(go, Math.min(LONGEST, Math.max(EVERY, SHARE * (performance.now() - began))));
   }
 
   addEventListener("DOMContentLoaded", () => {

@@ -25,16 +25,28 @@ export class Listener extends EventTarget {
 
   #open() {
     const socket = (this.#socket = new WebSocket(this.#url));
+    let spoke = false;
     this.#heard = Date.now();
     this.#become("connecting");
     socket.addEventListener("message", ({ data }) => {
       if (socket !== this.#socket) return;
+      spoke = true;
       this.#failures = 0;
       this.#heard = Date.now();
       this.#become("open");
       this.dispatchEvent(new CustomEvent("message", { detail: JSON.parse(data) }));
     });
-    socket.addEventListener("close", ({ code }) => socket === this.#socket && this.#lost(code));
+    socket.addEventListener("close", ({ code }) => {
+      if (socket !== this.#socket) return;
+      this.#lost(code);
+      if (!spoke) this.#ask();
+    });
+  }
+
+  /** A refused handshake looks like a lost connection. The page itself is refused to whom the socket is. */
+  async #ask() {
+    const answer = await fetch(location.href, { redirect: "manual" }).catch(() => null);
+    if (this.state === "waiting" && (answer?.type === "opaqueredirect" || answer?.status === 403)) this.#become("refused");
   }
 
   #lost(code) {
