@@ -21,7 +21,10 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from . import watching
+from . import (
+    outbound_admin,  # noqa: F401  # which registers its own
+    watching,
+)
 from .models import Recording, Step
 
 NEWEST = 3_000  # steps that are looked at for what one may filter by

@@ -16,4 +16,5 @@ class ActorsConfig(AppConfig):
         from realtime_project.serving import serving
 
         serving.companions.append(import_module("actors.keeper").keep)
+        serving.companions.append(import_module("actors.outbound").accompany)  # and with it its effects
         serving.companions.append(import_module("actors.recorder").recorder.keep)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
 
 from realtime_project.frames import legal_close_code
 from realtime_project.publishing import Named, Publish, kind
+
+from .addresses import target_of
+from .messages import Secret
 
 __all__ = [
     "Call",
@@ -23,7 +26,9 @@ __all__ = [
     "Postpone",
     "Publish",
     "Schedule",
+    "StartClient",
     "StateTimeout",
+    "StopClient",
     "Subscribe",
     "Unsubscribe",
     "Write",
@@ -179,6 +184,44 @@ class Call(_Deed):
     """
 
     function: Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class StartClient(Effect):
+    """Connect to the server at `url`, and again whenever the connection is lost, until StopClient or this actor's end.
+
+    What comes goes into the topics of `in_stream_into`; what those of `out_stream_from` publish goes out. One client a
+    name: the same name again, while it runs, is a mistake. See docs/outbound.md.
+    """
+
+    name: str
+    url: Annotated[str, Secret] = field(repr=False)  # it may hold some
+    in_stream_into: Sequence[Named] = ()
+    out_stream_from: Sequence[Named] = ()
+    headers: Annotated[Mapping[str, str], Secret] = field(default_factory=dict, repr=False)
+    subprotocols: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        target_of(self.url)
+        streams(self.in_stream_into, self.out_stream_from)
+
+
+@dataclass(frozen=True, slots=True)
+class StopClient(Effect):
+    """Close the connection of the client that this actor has started by this name. That there is none is a mistake."""
+
+    name: str
+
+
+def streams(into: Sequence[Named], out: Sequence[Named]) -> None:
+    """Checks what a client stands between. Raises TypeError or ValueError."""
+    for name, topics in {"in_stream_into": into, "out_stream_from": out}.items():
+        if not isinstance(topics, list | tuple) or not all(isinstance(topic, Named) for topic in topics):
+            raise TypeError(f"{name} is a list of topics, not {kind(topics)}")
+    if not into and not out:
+        raise ValueError("a client needs in_stream_into= or out_stream_from=: nothing could ever pass")
+    if both := sorted({topic.name for topic in into} & {topic.name for topic in out}):
+        raise ValueError(f"topic {both[0]!r} is in both directions: what came would be sent back")
 
 
 def _topic(effect: Subscribe | Unsubscribe) -> None:

@@ -46,6 +46,31 @@ class ClientDisconnected(Client, frozen=True, kw_only=True):
     code: int
 
 
+class Remote(msgspec.Struct, frozen=True, kw_only=True):
+    """The server that an outbound connection leads to."""
+
+    connection: str  # the connection's id
+    server: str  # this process
+    url: str  # without its secrets
+    address: str  # to which its host was resolved
+    time: datetime  # of this message, aware
+
+
+class ServerConnected(Remote, frozen=True, kw_only=True):
+    """The first message of an outbound connection: we are in."""
+
+    topic_in: Any  # a Topic: what is published to it is told to this actor
+    topic_out: Any  # a Topic: what is published to it is sent to that server
+    subprotocol: str | None = None  # which the server has picked
+
+
+class ServerDisconnected(Remote, frozen=True, kw_only=True):
+    """The last message of an outbound connection, exactly once. `code`: 1006 where no close frame came."""
+
+    code: int
+    reason: str = ""
+
+
 class Timeout(msgspec.Struct, frozen=True):
     """A timer has run out: Schedule's by its name, or STATE or EVENT."""
 

@@ -1,5 +1,6 @@
 """The tables of actor mode. Only store.py writes StoreEntry, only sessions.py ActorSession, and only recordings.py
-Recording and Step.
+Recording and Step. Of an OutboundClient staff write what it is, in the admin; outbound.py writes whether it is wanted
+and how it goes.
 """
 
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.functions import Now
 
 
 class CodePointField(models.CharField):  # type: ignore[type-arg]  # which Django has for the checker alone
@@ -51,6 +53,43 @@ class ActorSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.endpoint} {self.id}"
+
+
+class OutboundClient(models.Model):
+    """A connection to a server elsewhere that somebody wants kept up, and how that goes."""
+
+    name = models.CharField(max_length=100, unique=True)
+    url = models.CharField("URL", max_length=2000)  # with its secrets: who may only look sees addresses.shown(url)
+    in_stream_into = models.JSONField(default=list, blank=True)  # names of topics
+    out_stream_from = models.JSONField(default=list, blank=True)
+    actor = models.CharField(max_length=100, blank=True)  # or what drives it: see outbound.drive
+    version = models.PositiveIntegerField(default=1)  # of what stands above: whoever runs it begins anew with another
+    is_wanted = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now())
+    # The lease: who runs it, on the database's clock.
+    holder = models.CharField(max_length=32, blank=True, default="")
+    held_by = models.CharField(max_length=255, blank=True, default="")  # for people: host and process
+    held_until = models.DateTimeField(null=True, blank=True)
+    # What the holder last reported.
+    status = models.CharField(max_length=20, default="stopped")
+    last_error = models.CharField(max_length=250, blank=True, default="")
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    connected_at = models.DateTimeField(null=True, blank=True)
+    cursors = models.JSONField(default=dict, blank=True)  # {durable topic: [offset, epoch]} that the other end has
+    messages_in = models.PositiveBigIntegerField(default=0)
+    messages_out = models.PositiveBigIntegerField(default=0)
+    bytes_in = models.PositiveBigIntegerField(default=0)
+    bytes_out = models.PositiveBigIntegerField(default=0)
+    dropped = models.PositiveBigIntegerField(default=0)
+    unconfirmed = models.PositiveBigIntegerField(default=0)
+    gaps = models.PositiveBigIntegerField(default=0)
+    reconnects = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        permissions = [("steer_outboundclient", "Can start and stop outbound clients")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Recording(models.Model):

@@ -43,6 +43,7 @@ class Performing(Protocol):
     connection: Connection | None  # None: its client is away
     subscriptions: dict[str, Subscription]
     calls: int  # under way
+    clients: dict[str, Any]  # outbound ones that it has started
 
     def tell_soon(self, message: Any) -> bool: ...
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...

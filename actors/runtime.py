@@ -107,6 +107,7 @@ class Actor:
         self.last_message_at = time.time()  # seconds since 1970
         self.subscriptions: dict[str, Subscription] = {}
         self.calls = 0
+        self.clients: dict[str, Any] = {}  # that it has started, by their names
         self._topic_out = own.topic_out.name
         self._mailbox: deque[Any] = deque()
         self._running = False  # somebody empties the mailbox

@@ -1,14 +1,13 @@
-"""What staff may order: a permission, a question, an order to the servers, and a record of who ordered what and why.
+"""What staff may order of the servers, and of who is connected to them.
 
-The rule: one way for all. An action is a form with a reason; it is carried out and recorded in one transaction, and
-nothing is done for who lacks its permission, whatever page they come from.
+The rule: one way for all. What an order is stands in realtime_project/actions.py; nothing is done for who lacks its
+permission, whatever page they come from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
@@ -22,7 +21,8 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from realtime_project import bans, control, registry
+from realtime_project import bans, control
+from realtime_project.actions import Action, Data, Done, Reasoned, count, names_of, publishable
 from realtime_project.feeds import Content
 from realtime_project.models import Ban, Connection, Server, TopicHead
 from realtime_project.record import Target, target_of
@@ -30,34 +30,10 @@ from realtime_project.topics import Topic, topic_out
 
 from .models import Actor
 
-MOST = 1_000  # targets of one order
 SHOWN = 120  # characters of a content in the record
-RESERVED = {registry.presence.name, control.announcements.name}  # written by the house alone
-
-
-class Done(NamedTuple):
-    said: str  # to who ordered it
-    what: str  # for the record
-    targets: Sequence[Target]
-
-
-Data = dict[str, Any]
-CarryOut = Callable[[HttpRequest, Sequence[Any], Data], Done]
 
 
 # the forms ------------------------------------------------------------------------------------------------------
-class Reasoned(forms.Form):
-    """Every order says why."""
-
-    why = forms.CharField(
-        label="Why", help_text="For the record. Only staff see it.", max_length=200, widget=UnfoldAdminTextInputWidget
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.order_fields([name for name in self.fields if name != "why"])  # the reason comes last
-
-
 class CloseForm(Reasoned):
     code = forms.IntegerField(
         initial=control.CLOSED, widget=UnfoldAdminIntegerFieldWidget, help_text="1000, or 4000 on"
@@ -81,17 +57,6 @@ class ContentForm(Reasoned):
             except ValueError:
                 self.add_error("content", "Write each byte as two hexadecimal digits, such as 00 ff 2a.")
         return data
-
-
-def publishable() -> list[tuple[str, str]]:
-    """The topics that anybody may be let to publish to. One whose name has a colon belongs to one thing, such as a
-    room or a server, and to the code that writes it."""
-    known = Topic.known().values()
-    return [
-        (topic.name, f"{topic.name} (kept)" if topic.history else topic.name)
-        for topic in known
-        if ":" not in topic.name and topic.name not in RESERVED
-    ]
 
 
 class PublishForm(ContentForm):
@@ -153,7 +118,7 @@ def close_user(request: HttpRequest, people: Sequence[Any], data: Data) -> Done:
     for person in people:
         control.close_user(person, data["code"], data["reason"])
     what = f"Closed everywhere with {data['code']} {data['reason']}".strip()
-    return Done(f"Closing all connections of {_names(people)}.", what, [target_of(person) for person in people])
+    return Done(f"Closing all connections of {names_of(people)}.", what, [target_of(person) for person in people])
 
 
 def stop(request: HttpRequest, rows: Sequence[Connection], data: Data) -> Done:
@@ -181,7 +146,7 @@ def lift(request: HttpRequest, rows: Sequence[Ban], data: Data) -> Done:
     targets = [target_of(row) for row in rows]
     for row in rows:
         bans.lift(row)
-    return Done(f"{_names(rows)} may connect again.", "Lifted the ban", targets)
+    return Done(f"{names_of(rows)} may connect again.", "Lifted the ban", targets)
 
 
 def publish(request: HttpRequest, _: Sequence[Any], data: Data) -> Done:
@@ -199,7 +164,7 @@ def announce(request: HttpRequest, _: Sequence[Any], data: Data) -> Done:
 def drain(request: HttpRequest, rows: Sequence[Server], data: Data) -> Done:
     for row in rows:
         control.drain(row.pk)
-    return Done(f"{_names(rows)} drains, and ends.", "Ordered to drain", [target_of(row) for row in rows])
+    return Done(f"{names_of(rows)} drains, and ends.", "Ordered to drain", [target_of(row) for row in rows])
 
 
 def message(request: HttpRequest, rows: Sequence[Connection], data: Data) -> Done:
@@ -208,103 +173,62 @@ def message(request: HttpRequest, rows: Sequence[Connection], data: Data) -> Don
     return Done("Sent.", f"Sent {_short(data['content'])}", [target_of(row) for row in rows])
 
 
-def _names(rows: Sequence[Any]) -> str:
-    return ", ".join(map(str, rows[:5])) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
-
-
 def _short(content: Content) -> str:
     text = content if isinstance(content, str) else content.hex(" ")
     return f"“{text[:SHOWN]}{'…' if len(text) > SHOWN else ''}”"
 
 
-def count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
 # all of them ----------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Action:
-    """One order that staff may give."""
-
-    name: str  # in its address
-    permission: str
-    title: str
-    warning: str  # what will happen, before it does
-    button: str
-    form: type[Reasoned]
-    carry_out: CarryOut
-    back: str  # the page that one then sees
-    targets: Any = None  # the model of what it is about; None: what the form says
-    grave: bool = False  # cannot be undone
-
-    def find(self, ids: Sequence[str]) -> list[Any]:
-        """Those of the targets that are still there."""
-        if self.targets is None:
-            return []
-        model = get_user_model() if self.targets == "user" else self.targets
-        try:
-            found = list(model._default_manager.filter(pk__in=list(ids)[:MOST]))
-        except ValueError:  # what is no key
-            return []
-        return found
-
-    def allowed(self, user: Any) -> bool:
-        return bool(user.has_perm(self.permission))
-
-
 CLIENTS, TOPICS = "admin:realtime_project_connection_changelist", "admin:realtime_project_topichead_changelist"
-ACTORS = "admin:admin_panel_actor_changelist"
 SERVERS, BANS = "admin:realtime_project_server_changelist", "admin:realtime_project_ban_changelist"
+ACTORS = "admin:admin_panel_actor_changelist"
 CLOSE = "realtime_project.close_connection"
 
-ACTIONS = {
-    action.name: action
-    for action in [
-        Action(
-            "close", CLOSE, "Close connections",
-            "Each client is told the code and the reason. It may connect again at once.",
-            "Close", CloseForm, close, CLIENTS, Connection, grave=True,
-        ),
-        Action(
-            "close-user", CLOSE, "Close all connections of a person",
-            "On every server, whatever they are connected to. They may connect again at once.",
-            "Close all", CloseForm, close_user, CLIENTS, "user", grave=True,
-        ),
-        Action(
-            "stop", "realtime_project.stop_connection", "Stop actors",
-            "The actor handles that its client leaves, and is over: what is stored of it is deleted, its timers too. "
-            "Its client is told 1000, and begins anew if it comes again.",
-            "Stop", Reasoned, stop, ACTORS, Actor, grave=True,
-        ),
-        Action(
-            "message", "realtime_project.message_connection", "Send a message",
-            "It reaches this client alone, as it stands: the client must understand it.",
-            "Send", ContentForm, message, CLIENTS, Connection,
-        ),
-        Action(
-            "ban", "realtime_project.add_ban", "Ban for a time",
-            "Open connections are closed with 4403, and new ones refused, on every server. It ends by itself.",
-            "Ban", BanForm, ban, BANS, grave=True,
-        ),
-        Action(
-            "lift", "realtime_project.delete_ban", "Lift bans", "They may connect again at once.",
-            "Lift", Reasoned, lift, BANS, Ban,
-        ),
-        Action(
-            "publish", "realtime_project.publish_topichead", "Publish to a topic",
-            "Every subscriber receives it, on every server. It cannot be taken back.",
-            "Publish", PublishForm, publish, TOPICS, grave=True,
-        ),
-        Action(
-            "announce", "realtime_project.announce_server", "Announce to everyone",
-            "Everybody who has the chat open sees it at once. It cannot be taken back.",
-            "Announce", AnnounceForm, announce, "admin:index", grave=True,
-        ),
-        Action(
-            "drain", "realtime_project.drain_server", "Drain a server",
-            "It takes no new connections, tells every client to come again (1012), and its process ends. "
-            "Whatever supervises it may start another.",
-            "Drain", Reasoned, drain, SERVERS, Server, grave=True,
-        ),
-    ]
-}  # fmt: skip
+ACTIONS = [
+    Action(
+        "close", CLOSE, "Close connections",
+        "Each client is told the code and the reason. It may connect again at once.",
+        "Close", CloseForm, close, CLIENTS, Connection, grave=True,
+    ),
+    Action(
+        "close-user", CLOSE, "Close all connections of a person",
+        "On every server, whatever they are connected to. They may connect again at once.",
+        "Close all", CloseForm, close_user, CLIENTS, "user", grave=True,
+    ),
+    Action(
+        "stop", "realtime_project.stop_connection", "Stop actors",
+        "The actor handles that its client leaves, and is over: what is stored of it is deleted, its timers too. "
+        "Its client is told 1000, and begins anew if it comes again.",
+        "Stop", Reasoned, stop, ACTORS, Actor, grave=True,
+    ),
+    Action(
+        "message", "realtime_project.message_connection", "Send a message",
+        "It reaches this client alone, as it stands: the client must understand it.",
+        "Send", ContentForm, message, CLIENTS, Connection,
+    ),
+    Action(
+        "ban", "realtime_project.add_ban", "Ban for a time",
+        "Open connections are closed with 4403, and new ones refused, on every server. It ends by itself.",
+        "Ban", BanForm, ban, BANS, grave=True,
+    ),
+    Action(
+        "lift", "realtime_project.delete_ban", "Lift bans", "They may connect again at once.",
+        "Lift", Reasoned, lift, BANS, Ban,
+    ),
+    Action(
+        "publish", "realtime_project.publish_topichead", "Publish to a topic",
+        "Every subscriber receives it, on every server. It cannot be taken back.",
+        "Publish", PublishForm, publish, TOPICS, grave=True,
+    ),
+    Action(
+        "announce", "realtime_project.announce_server", "Announce to everyone",
+        "Everybody who has the chat open sees it at once. It cannot be taken back.",
+        "Announce", AnnounceForm, announce, "admin:index", grave=True,
+    ),
+    Action(
+        "drain", "realtime_project.drain_server", "Drain a server",
+        "It takes no new connections, tells every client to come again (1012), and its process ends. "
+        "Whatever supervises it may start another.",
+        "Drain", Reasoned, drain, SERVERS, Server, grave=True,
+    ),
+]  # fmt: skip

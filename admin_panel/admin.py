@@ -5,7 +5,6 @@ at; what can be done starts at a button and leads to the order's own page.
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -19,17 +18,16 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.http import urlencode
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from realtime_project import overview
+from realtime_project.actions import MOST, collect
 from realtime_project.control import PREFIX as CONTROL
+from realtime_project.listing import Live, ago, ordering
 from realtime_project.models import Ban, Connection, Server, TopicHead
 
-from .actions import ACTIONS, MOST
 from .models import Actor
 from .snapshot import SILENT
 from .views import order
@@ -40,38 +38,13 @@ ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24}\b")
 GLANCE = 140  # characters of a state in a list
 
 
-def ago(moment: datetime | None) -> str:
-    """12 s, 5 min, 3 h, 4 d: how long ago something was."""
-    if moment is None:
-        return "–"
-    seconds = max(0, int((timezone.now() - moment).total_seconds()))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size}\N{NO-BREAK SPACE}{unit}"
-    return f"{seconds}\N{NO-BREAK SPACE}s"
-
-
-def ordering(name: str, **query: Any) -> HttpResponse:
-    """Leads to the page of an order."""
-    return redirect(f"{reverse('admin_panel:order', args=[name])}?{urlencode(query)}")
-
-
 def busiest() -> list[dict[str, Any]]:
     """The topics that are read now, kept or not, the busiest first."""
     return [row for row in overview.topics(limit=12)[0] if row["subscribers"]]
 
 
-class Watched(ModelAdmin):  # type: ignore[misc]
-    """A list of what is, which only the house itself writes. It renews itself while it is looked at."""
-
-    show_full_result_count = False
-    list_per_page = 100
-    list_fullwidth = True
-    actions_list_hide_default = False
-
-    class Media:
-        js = ("admin_panel/live.js",)
-        css = {"all": ("admin_panel/panel.css",)}
+class Watched(Live):
+    """A list of what is, which only the house itself writes."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -87,7 +60,7 @@ class Watched(ModelAdmin):  # type: ignore[misc]
         return redirect(f"admin:{opts.app_label}_{opts.model_name}_changelist")
 
     def may(self, request: HttpRequest, name: str) -> bool:
-        return ACTIONS[name].allowed(request.user)
+        return collect()[name].allowed(request.user)
 
 
 @admin.register(Server)

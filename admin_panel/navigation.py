@@ -29,6 +29,7 @@ def sidebar(request: HttpRequest) -> list[Item]:
                 listed("Clients", "group", "realtime_project.connection"),
                 listed("Actors", "smart_toy", "admin_panel.actor", "realtime_project.view_connection"),
                 item("Diagrams", "account_tree", "actors:diagrams", "realtime_project.view_connection"),
+                listed("Outbound", "output", "actors.outboundclient"),
                 listed("Topics", "forum", "realtime_project.topichead"),
             ],
         },
@@ -64,8 +65,8 @@ def sidebar(request: HttpRequest) -> list[Item]:
 
 def ordered(title: str, icon: str, name: str, item: Any) -> Item:
     """The link to an order's page, for who may give it."""
-    from .actions import ACTIONS
+    from realtime_project.actions import collect
 
-    found: Item = item(title, icon, "admin:index", ACTIONS[name].permission)
+    found: Item = item(title, icon, "admin:index", collect()[name].permission)
     found["link"] = reverse_lazy("admin_panel:order", args=[name])
     return found

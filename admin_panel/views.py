@@ -13,18 +13,17 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from realtime_project import overview, registry, routing
+from realtime_project.actions import MOST, Action, collect
 from realtime_project.commits import Unavailable
 from realtime_project.record import record
 from realtime_project.topics import PublishError
-
-from .actions import ACTIONS, MOST, Action
 
 SUMMED = ("clients", "rate_in", "rate_out", "messages_in", "messages_out", "bytes")
 
 
 def order(request: HttpRequest, name: str, ids: list[str] | None = None) -> HttpResponse:
     """Asks, and then does it. `ids` is given by a list in which they were ticked; else they stand in `targets`."""
-    action = ACTIONS.get(name)
+    action = collect().get(name)
     if action is None:
         raise Http404("there is no such order")
     if not action.allowed(request.user):

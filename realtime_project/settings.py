@@ -67,6 +67,20 @@ def networks(name: str, default: str) -> list[ipaddress.IPv4Network | ipaddress.
     return found
 
 
+def places(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network | str]:
+    """A comma-separated list of addresses, networks and names of hosts."""
+    found: list[ipaddress.IPv4Network | ipaddress.IPv6Network | str] = []
+    for part in filter(None, map(str.strip, os.environ.get(name, "").split(","))):
+        try:
+            found.append(ipaddress.ip_network(part))
+        except ValueError:
+            if re.fullmatch(r"(?=.*[a-z])[a-z0-9]([a-z0-9._-]*[a-z0-9])?", part.lower()):
+                found.append(part)
+            else:
+                mistakes.append(f"{name} must hold networks like 10.0.0.0/8 and names of hosts, not {part!r}.")
+    return found
+
+
 def needed(name: str, example: str) -> list[str]:
     """A comma-separated list that production has to give."""
     values = [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
@@ -119,6 +133,7 @@ DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = DAPHNE_WEBSOCKET_MAX_FRAME_SIZE = WEBSOCKET_
 SERVER_LEASE = seconds("SERVER_LEASE", 10)  # a server that has not reported for so long is gone
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")  # who shows it may read /metrics
 METRICS_ALLOW = networks("METRICS_ALLOW", "127.0.0.1,::1" if DEBUG else "")  # ... and who comes from there
+OUTBOUND_ALLOW = places("OUTBOUND_ALLOW")  # what outbound clients may connect to that is not of the internet
 GUESTS_PER_ADDRESS = count("GUESTS_PER_ADDRESS", 30)  # new people an address may bring in an hour
 
 # The house ------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ HOUSE = (FOUNDATION, *APPS)
 TOP_LEVEL = (*HOUSE, "tests", "benchmarks")
 PURE = {
     FOUNDATION: ("hub", "feeds", "frames", "private", "publishing"),
-    "actors": ("rules", "messages", "effects", "machine", "testing", "diagram"),
+    "actors": ("rules", "messages", "effects", "machine", "testing", "diagram", "addresses"),
 }
 FRAMEWORKS = ("django", "channels")
 LAYER_METHODS = ("group_send", "group_add", "group_discard", "new_channel")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from django.urls import path
 
-from actors import runtime
+from actors import outbound, runtime
 from actors.consumers import ActorConsumer
 from actors.effects import (
     Call,
@@ -18,12 +18,14 @@ from actors.effects import (
     Postpone,
     Publish,
     Schedule,
+    StartClient,
     StateTimeout,
+    StopClient,
     Subscribe,
     Unsubscribe,
     Write,
 )
-from actors.messages import CallFailed, ClientConnected, ClientDisconnected, Message, Timeout
+from actors.messages import CallFailed, ClientConnected, ClientDisconnected, Message, ServerConnected, Timeout
 from actors.models import ActorSession
 from actors.performers import performs
 from actors.quiz.consumers import QuizConsumer
@@ -351,6 +353,49 @@ def end_kept(message: ClientDisconnected, state: Counter) -> Any:
     return [Publish(log, f"left at {state.count} with {message.code}")], state
 
 
+# what reaches out ------------------------------------------------------------------------------------------------
+bridge, arrived = Topic("acted.bridge"), Topic("acted.arrived", history=True)
+inbox, outbox = Topic("acted.inbox"), Topic("acted.outbox")
+reaching, listening = Rules(), Rules()
+
+
+class Listening(State, frozen=True):
+    """Notes what it is told."""
+
+
+@reaching.on(ClientConnected, Counter)
+def begin_reaching(message: ClientConnected, state: Counter) -> Any:
+    return [Subscribe(inbox)], Counter(message.topic_out)
+
+
+@reaching.on(lambda message: isinstance(message, str) and message.startswith("start "), Counter)
+def reach_out(message: str, state: Counter) -> Any:
+    return [StartClient("far", message.removeprefix("start "), [inbox], [outbox]), say(state, "started")], state
+
+
+@reaching.on("stop", Counter)
+def let_go(message: str, state: Counter) -> Any:
+    return [StopClient("far"), say(state, "stopped")], state
+
+
+@reaching.on(str, Counter)
+def send_out(message: str, state: Counter) -> Any:
+    return [Publish(outbox, message)], state
+
+
+@listening.on(ServerConnected, Listening)
+def greet_server(message: ServerConnected, state: Listening) -> Any:
+    return [Publish(message.topic_out, "hello from afar"), Publish(log, f"reached {message.url}")], state
+
+
+@listening.on("that is all", Listening)
+def end_listening(message: str, state: Listening) -> Any:
+    return [], Done()
+
+
+outbound.drive("acted.listener", initial_state=Listening(), rules=listening)
+
+
 # code of the server that is no actor ------------------------------------------------------------------------------
 async def post(scope: Any, receive: Any, send: Any) -> None:
     """Publishes what it is told, [topic, content], to a topic by its name."""
@@ -402,6 +447,9 @@ urlpatterns = [
     path("ws/acted/post/", post),  # type: ignore[arg-type]
     path("ws/acted/running/", running),  # type: ignore[arg-type]
     path("ws/acted/news/", TopicConsumer.as_asgi(clients_push_into=[news])),
+    path("ws/acted/bridge/", TopicConsumer.as_asgi(clients_push_into=[bridge])),
+    path("ws/acted/arrived/", TopicConsumer.as_asgi(clients_push_into=[arrived])),
+    path("ws/acted/reaching/", ActorConsumer.as_asgi(initial_state=Counter(), rules=reaching)),
     path("ws/acted/", ActorConsumer.as_asgi(initial_state=Counter(), rules=rules)),
     path("ws/acted/strict/", ActorConsumer.as_asgi(initial_state=Counter(), rules=rules, on_error="close")),
     path("ws/acted/login/", ActorConsumer.as_asgi(initial_state=Counter(), rules=rules, login_required=True)),

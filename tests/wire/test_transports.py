@@ -1,7 +1,6 @@
 """TLS and unix sockets: what holds over plain TCP, where finished frames go straight to the socket, holds there too."""
 
 import asyncio
-import datetime
 import signal
 import socket
 import ssl
@@ -9,15 +8,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.certificates import certificate
 from tests.helpers import PATIENCE, Server, free_port
 from tests.wire import frames
 from tests.wire.client import Target, Wire, handshake
@@ -30,25 +26,6 @@ from tests.wire.test_floods import resident
 MIB = 1024 * 1024
 ENDS = (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError)  # how a connection is seen to have been cut
 SMALL_WINDOW = 64 * 1024  # bytes that the kernel takes for a client that does not read
-
-
-def certificate(folder: Path) -> Path:
-    """A certificate of nobody's but ours, for 127.0.0.1, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    day = datetime.timedelta(days=1)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return file
 
 
 @dataclass
