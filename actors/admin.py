@@ -167,9 +167,12 @@ class RecordingAdmin(Recorded):
     def missing(self, row: Recording) -> str:
         return f"{row.missed:,}" if row.missed else "–"
 
-    @display(description="", label={"live": "success", "ended": "default"})
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Recording]:
+        return watching.with_life(super().get_queryset(request))
+
+    @display(description="", label={"live": "success", "ended": "default", "cut off": "warning"})
     def is_live(self, row: Recording) -> str:
-        return "ended" if row.ended else "live"
+        return watching.life(row)
 
     @admin.action(description="Replay against today’s rules", permissions=["view"])
     def replay_selected(self, request: HttpRequest, rows: QuerySet[Recording]) -> HttpResponse:

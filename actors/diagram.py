@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from .graph import ANYWHERE, NOWHERE, Edge, Graph, Label, Node, Table
+from .graph import ANYWHERE, NOWHERE, Edge, Graph, Label, Node, Table, members_of
 from .layout import Link, Point, Route, Size, plan
 from .rules import Rules
 
@@ -97,7 +97,7 @@ def render(graph: Graph, title: str = "", *, alone: bool = True) -> str:
 
 def describe(graph: Graph) -> str:
     """The graph in words, a sentence a line of the picture."""
-    names = {node.name: shown_name(node.name) for node in graph.nodes}
+    names = {node.name: " or ".join(members_of(node.name)) or shown_name(node.name) for node in graph.nodes}
     said = [f"Begins in {node.name}." for node in graph.nodes if node.is_first]
     for edge in graph.edges:
         by = ", ".join(label.text for label in edge.labels)
@@ -112,6 +112,8 @@ def shown_name(name: str) -> str:
     """A node's name as people read it."""
     if name.startswith("<") and ":" in name:  # <Step.FIRST: 1>, a member of an enumeration
         return name[1:].partition(":")[0]
+    if members := members_of(name):
+        return f"any of {len(members)}"
     return "any state" if name == ANYWHERE else "not known" if name.startswith(NOWHERE) else name
 
 
@@ -145,7 +147,7 @@ def _label_size(labels: Sequence[Label]) -> Size:
 def _node(node: Node, at: Point, size: Size, loop: Edge | None) -> str:
     wide, tall = _wide(node), _tall(node)
     top, middle = at.y + (size.height - tall) / 2, at.y + size.height / 2
-    kind = "node pseudo" if node.name in (ANYWHERE,) or node.name.startswith(NOWHERE) else "node"
+    kind = "node pseudo" if node.name.startswith((ANYWHERE, NOWHERE)) else "node"
     parts = [f'<g class="{kind}" data-state="{escape(node.name)}">']
     if node.is_final:
         parts += [

@@ -52,6 +52,7 @@ class _File:
         self._is_compared = True  # what is written is compared, and not only called
         self.inner = 0  # effects that the actor wanted of itself so far
         self.plain = Writer(OWN, Secrets())
+        self.home = _home(rules)
 
     def text(self) -> str:
         body = list(self._body())
@@ -90,18 +91,18 @@ class _File:
     # the rules ------------------------------------------------------------------------------------------------
     def _rules(self) -> str:
         """The name of the table: where a module has it, that; else the endpoint's."""
-        module, name = _home(self.rules)
+        module, name = self.home
         if module:
             return self._import(module, name)
         return "rules"
 
     def _rules_line(self) -> list[str]:
-        module, _ = _home(self.rules)
+        module, _ = self.home
         return [] if module else [f"rules = setups()[{_quoted(self.recording.endpoint)}].rules"]
 
     # the steps ------------------------------------------------------------------------------------------------
     def _body(self) -> Iterator[str]:
-        module, _ = _home(self.rules)
+        module, _ = self.home
         if not module:
             self._import("actors.endpoints", "setups")
         begun = False

@@ -1,7 +1,7 @@
 """A rule table as a graph: the states that there are, what leads from one to another, and what is amiss.
 
 The rule: it says what the table says. Where a rule leads is read by targets.py; what cannot be read is an edge to
-UNKNOWN. A rule for any state is one edge from ANYWHERE, not one from each state.
+UNKNOWN. A rule for any state is one edge from ANYWHERE, and one for many states is one from the group of them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from .targets import SAME, UNKNOWN, first_states, kind_of, only_postpones, restr
 
 ANYWHERE: Final = "*"  # the names of what is no state; a class's name is never one of these
 NOWHERE: Final = "?"
+MANY = 3  # states that a rule is for, from which on they are a group
+LINE = 3  # states a line of a group's box
 
 
 class Label(NamedTuple):
@@ -101,7 +103,7 @@ class Table:
         for rule, led in self.led.items():
             sources = self.of(rule.state)
             label = _label(rule)
-            for source in [ANYWHERE] if sources is None else map(name_of, sources):
+            for source in self._sources(sources):
                 for target in led:
                     name = NOWHERE if target is UNKNOWN else source if target is SAME else name_of(target)
                     key = source, f"{NOWHERE}{source}" if name == NOWHERE else name
@@ -112,8 +114,14 @@ class Table:
         ]
         known = {node.name for node in nodes}
         others = dict.fromkeys(name for key in edges for name in key if name not in known)
-        nodes += [Node(name) for name in others]
+        nodes += [Node(name, notes=tuple(_lines(members_of(name)))) for name in others]
         return Graph(tuple(nodes), tuple(Edge(*key, tuple(labels)) for key, labels in edges.items()))
+
+    def _sources(self, states: list[Any] | None) -> list[str]:
+        if states is None:
+            return [ANYWHERE]
+        names = list(map(name_of, states))
+        return names if len(names) < MANY else [f"{ANYWHERE}{'|'.join(names)}"]
 
     def _notes(self, state: Any) -> Iterator[str]:
         for word, passages in (("entry", self.rules.entries), ("exit", self.rules.exits)):
@@ -189,6 +197,16 @@ class Table:
         if greets is None or {SAME, UNKNOWN} & set(self.led[greets]) or state in self.led[greets]:
             return False
         return not any(state in led for rule, led in self.led.items() if rule is not greets)
+
+
+def members_of(name: str) -> list[str]:
+    """The states of a group; [] for any other node."""
+    return name.removeprefix(ANYWHERE).split("|") if name.startswith(ANYWHERE) and name != ANYWHERE else []
+
+
+def _lines(names: list[str]) -> Iterator[str]:
+    for place in range(0, len(names), LINE):
+        yield ", ".join(names[place : place + LINE]) + ("," if place + LINE < len(names) else "")
 
 
 def name_of(state: Any) -> str:

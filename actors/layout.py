@@ -20,7 +20,7 @@ APART = 28.0  # between boxes of a layer
 LINES_APART = 20.0  # between lines that pass a layer
 ROOM = 26.0  # between layers, where lines bend
 SWEEPS = 24
-STRAIGHT = 8.0  # how much more a line wants to be straight than a state wants to be near its neighbours
+STRAIGHT = 40.0  # how much more a line wants to be straight than a state wants to be near its neighbours
 
 Name = Hashable
 
@@ -245,7 +245,7 @@ def _place(layers: Sequence[Sequence[Item]]) -> None:
         for left, item in zip([None, *layer], layer, strict=False):
             x += _apart(left, item) if left else 0.0
             item.x = x
-    for sweep in range(2 * SWEEPS):
+    for sweep in range(6 * SWEEPS):
         for layer in layers if sweep % 2 == 0 else reversed(layers):
             wishes, weights = [], []
             for item in layer:

@@ -130,7 +130,9 @@ class Writer:
     def _topic(self, topic: Named) -> Plain:
         if topic.name == self.own_out:
             return {"$": "out"}
-        return {"$": "in"} if topic.name == self.own_in else {"$": "topic", "v": topic.name, "h": topic.history}
+        if topic.name == self.own_in:
+            return {"$": "in"}
+        return {"$": "topic", "v": self.secrets.text(topic.name), "h": topic.history}
 
     def _shape(self, kind: type) -> Shape | None:
         """The fields of a class that has some."""

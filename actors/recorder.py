@@ -73,7 +73,7 @@ class Tape:
         self.recorder, self.about = recorder, about
         self.secrets = Secrets(redact)
         self.writer = Writer(own, self.secrets)
-        self.steps: deque[Noted] = deque()
+        self.steps: deque[tuple[Any, ...]] = deque()  # Noted, as plain as it can be made: this is on the loop
         self.number = self.missed = 0
         self.aside = self.again = 0  # messages that were put aside, and those of them that come next
         self.ended = False
@@ -98,7 +98,7 @@ class Tape:
         recorder.waiting += 1
         if not self.steps:
             recorder.tapes[self] = None
-        self.steps.append(Noted(number, time.time(), kind, message, before, after, effects, rule, took, error))
+        self.steps.append((number, time.time(), kind, message, before, after, effects, rule, took, error))
 
     def end(self) -> None:
         """Its actor has stopped."""
@@ -108,7 +108,15 @@ class Tape:
     # in a thread ----------------------------------------------------------------------------------------------
     def rows(self, steps: Iterable[Noted]) -> list[Row]:
         """Steps as they are written. In order: what is secret in one is so in all that follow."""
-        return [self._row(step) for step in steps]
+        return [self._safe_row(step) for step in steps]
+
+    def _safe_row(self, step: Noted) -> Row:
+        try:
+            return self._row(step)
+        except Exception as error:  # somebody else's class: the step is kept without its values
+            logger.warning("step %d of recording %s cannot be written: %r", step.number, self.about.id, error)
+            nothing = '{"$":"opaque","c":":value that cannot be written"}'
+            return self._made(step, nothing, nothing, nothing, "[]", f"cannot be written: {type(error).__name__}")
 
     def _row(self, step: Noted) -> Row:
         secrets = self.secrets
@@ -120,23 +128,31 @@ class Tape:
             if step.after is step.before:
                 became = was
             effects = self.writer.text(step.effects)
+        return self._made(step, told, was, became, effects, step.error)
+
+    def _made(self, step: Noted, told: str, was: str, became: str, effects: str, error: str) -> Row:
+        column = self._column
         return Row(
             number=step.number,
             at=datetime.fromtimestamp(step.at, UTC),
             kind=step.kind,
-            message=secrets.text(step.message if step.kind == recordings.BEGIN else message_name(step.message))[:NAME],
-            before=secrets.text(name_of(kind_of(step.before)))[:NAME],
-            after=secrets.text(name_of(kind_of(step.after)))[:NAME],
-            rule=_rule(step.rule)[:255],
+            message=column(step.message if step.kind == recordings.BEGIN else message_name(step.message)),
+            before=column(name_of(kind_of(step.before))),
+            after=column(name_of(kind_of(step.after))),
+            rule=column(_rule(step.rule), 255),
             took=step.took,
             is_again=self._is_again(step),
-            is_redacted=secrets.met,
+            is_redacted=self.secrets.met,
             told=told,
             was=was,
             became=became,
             effects=effects,
-            error=secrets.text(step.error)[:500],
+            error=column(error, 500),
         )
+
+    def _column(self, text: str, most: int = NAME) -> str:
+        """A text as every database takes it: without secrets, half characters and NUL."""
+        return self.secrets.text(text).encode(errors="replace").decode().replace("\0", "\\0")[:most]
 
     def _is_again(self, step: Noted) -> bool:
         """Whether the message had been put aside: those that were come back at once when the state has changed."""
@@ -177,7 +193,7 @@ class Recorder:
             for tape in list(self.tapes):
                 if left <= 0:
                     break
-                steps = [tape.steps.popleft() for _ in range(min(left, len(tape.steps)))]
+                steps = [Noted(*tape.steps.popleft()) for _ in range(min(left, len(tape.steps)))]
                 left -= len(steps)
                 taken.append((tape, steps, tape.ended and not tape.steps))
                 if not tape.steps:

@@ -18,7 +18,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Case, Count, F, Q, Value, When
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import StrIndex, Substr
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -65,7 +65,7 @@ def diagrams(request: HttpRequest) -> HttpResponse:
     setup = known[path]
     table = Table(setup.rules, setup.initial_state, setup.decoder.messages)
     graph = table.graph()
-    names = [node.name for node in graph.nodes if node.name != ANYWHERE and not node.name.startswith(NOWHERE)]
+    names = [node.name for node in graph.nodes if not node.is_final and not node.name.startswith((ANYWHERE, NOWHERE))]
     return _page(
         request,
         "diagrams",
@@ -99,7 +99,7 @@ def counts(path: str) -> dict[str, Any]:
 def recording(request: HttpRequest, id: str) -> HttpResponse:
     """One recording, step by step; with `replay`, what today's rules would make of each."""
     _may_see(request)
-    row = Recording.objects.select_related("user").filter(pk=id).first()
+    row = with_life(Recording.objects.select_related("user")).filter(pk=id).first()
     if row is None:
         messages.warning(request, "That recording has gone meanwhile.")
         return redirect("admin:actors_recording_changelist")
@@ -120,6 +120,7 @@ def recording(request: HttpRequest, id: str) -> HttpResponse:
         "recording",
         str(row),
         recording=row,
+        life=life(row),
         setup=setup,
         page=page,
         lines=lines,
@@ -128,6 +129,20 @@ def recording(request: HttpRequest, id: str) -> HttpResponse:
         may_delete=request.user.has_perm("actors.delete_recording"),
         opts=Recording._meta,
     )
+
+
+def with_life(rows: QuerySet[Recording]) -> QuerySet[Recording]:
+    """With `is_here`: whether the connection is open, as far as the registry has written it."""
+    alive = Connection.objects.filter(pk=OuterRef("pk"), server__in=registry.servers().values("pk"))
+    return rows.annotate(is_here=Exists(alive))
+
+
+def life(row: Any) -> str:
+    """live, ended, or cut off: its server was killed, and nobody could say that it has ended."""
+    if row.ended:
+        return "ended"
+    is_new = timezone.now() - row.last_at < timedelta(seconds=10)
+    return "live" if row.is_here or is_new else "cut off"
 
 
 def _page_of(steps: Any, number: str) -> int:

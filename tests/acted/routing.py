@@ -460,5 +460,6 @@ urlpatterns = [
         ActorConsumer.as_asgi(initial_state=Counter(), rules=kept, messages=[Alarm, Rang], persist=True),
     ),
     path("ws/acted/quiz/", QuizConsumer.of(Format(rounds=2, question=60, reveal=1))),
+    path("ws/acted/quiz/shown/", QuizConsumer.of(Format(rounds=2, question=60, reveal=3))),
     path("ws/acted/quiz/quick/", QuizConsumer.of(Format(rounds=2, question=2, reveal=1))),
 ]

@@ -174,6 +174,16 @@ def test_the_graph_of_the_names_example() -> None:
     }
 
 
+def test_a_rule_for_many_states_is_one_line_from_all_of_them() -> None:
+    rules = Rules({(ClientConnected, Guest): enters, (str, Guest | Named | Banned): is_banned, (int, Named): stays})
+    graph = Table(rules, Guest()).graph()
+    group = f"{ANYWHERE}Guest|Named|Banned"
+    assert edges(graph)[group, "Banned"] == ["str"]
+    assert ("Named", "Banned") not in edges(graph)
+    assert next(node for node in graph.nodes if node.name == group).notes == ("Guest, Named, Banned",)
+    assert "Guest or Named or Banned leads to Banned on str." in draw(rules, Guest())
+
+
 def is_loud(message: str) -> bool:
     return message.isupper()
 

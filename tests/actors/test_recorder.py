@@ -33,7 +33,7 @@ from actors.store import Store
 from actors.stored import Own
 from realtime_project.feeds import Event
 from realtime_project.topics import Topic
-from tests.helpers import PROJECT, unique
+from tests.helpers import PROJECT, Server, connect, unique
 
 news = Topic("tests.recorder.news")
 diary = Store("tests.recorder")
@@ -280,6 +280,27 @@ async def test_an_object_of_an_unknown_kind_is_its_class_alone() -> None:
     assert json.loads(step.told)["$"] == "opaque"
 
 
+async def test_a_value_that_cannot_be_written_costs_its_own_step_alone() -> None:
+    class Broken(dict[str, str]):
+        @property
+        def get_username(self) -> str:
+            raise ValueError("never")
+
+    recorded = Recorded(Rules({(Any, Any): lambda message, state: ([], state)}))
+    steps = await recorded.plays(Broken(), Timeout("a\0\ud800"), "after")
+    assert [step.message for step in steps] == ["begun", "Broken", "Timeout a\\0?", "str"]
+    assert steps[1].error == "cannot be written: ValueError"
+    assert replay(recorded.actor.machine.rules, steps).verdicts[-1].word == SAME
+
+
+async def test_a_topic_named_by_a_secret_is_not_told() -> None:
+    table = Rules({(Login, Guest): lambda message, state: ([Publish(Topic(f"room:{message.password}"), "x")], state)})
+    recorded = Recorded(table)
+    (_, step) = await recorded.plays(Login("ann", "open sesame"))
+    assert "sesame" not in str(vars(step))
+    assert replay(table, [step]).word == SAME
+
+
 # bounds ---------------------------------------------------------------------------------------------------------
 async def test_the_newest_steps_stay_of_a_recording_and_of_all(settings: Any) -> None:
     settings.RECORDER_SESSION, settings.RECORDER_STEPS = 5, 12
@@ -350,6 +371,25 @@ async def test_forget_deletes_what_is_old() -> None:
     await Recording.objects.filter(pk=old.id).aupdate(last_at=timezone.now() - timedelta(days=8))
     assert await asyncio.to_thread(recordings.forget, timedelta(days=7)) == 1
     assert [row.pk async for row in Recording.objects.all()] == [new.id]
+
+
+async def test_what_happens_when_a_server_stops_is_recorded_to_the_end(own_server: Server) -> None:
+    async with connect(own_server.ws("ws/names/")) as socket:
+        assert await socket.recv() == "send your name"
+        await socket.send(name := unique("bob"))
+        await socket.send("hi")
+        assert await socket.recv() == f"[{name}]: hi"
+        await asyncio.to_thread(own_server.stop)
+    steps = await asyncio.to_thread(
+        own_server.python,
+        """
+        from actors.models import Step
+        found = Step.objects.order_by("number").select_related("recording")
+        print(json.dumps([[step.message, step.after, step.recording.ended] for step in found]))
+        """,
+    )
+    assert steps[0] == ["begun", "Unnamed", True]
+    assert steps[-1] == ["ClientDisconnected", "Named", True]
 
 
 # played again ---------------------------------------------------------------------------------------------------
@@ -435,6 +475,9 @@ async def test_an_exported_recording_is_a_test_that_passes(tmp_path: Path) -> No
     assert 'assert play.tell("hello") == [Publish(Topic("tests.recorder.out"), "HELLO")]' in text
     assert 'assert (partial(relay, "heard:")("some news") or []) == [Publish(Topic(' in text
     assert "s3cret!" not in text
+    combined = await asyncio.to_thread(export, row, steps, rules | Rules())
+    assert 'rules = setups()["/ws/tests/recorded/"].rules' in combined
+    assert "from actors.endpoints import setups" in combined
     broken = text.replace('"HELLO"', '"HULLO"')
     said = await asyncio.to_thread(run, tmp_path, test_exported=text, test_broken=broken)
     assert "1 failed, 1 passed" in said, said

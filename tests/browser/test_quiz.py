@@ -13,7 +13,7 @@ from tests.browser.conftest import WATCH
 from tests.browser.people import Person
 from tests.helpers import Server, running
 
-SHORT = "/acted/quiz/"  # two questions, and time enough for a restart
+SHORT = "/acted/quiz/"  # two questions, and time enough for a restart and to look at the answers
 QUICK = "/acted/quiz/quick/"  # two questions of two seconds
 NARROW = {"width": 390, "height": 844}
 
@@ -139,24 +139,35 @@ def test_three_play_through_a_restart_in_mid_round(quizzed: Server, sits: Callab
     assert ann.page.url == f"{server.url}{SHORT}"
 
 
+LISTEN = """
+    window.__said = [];
+    window.__timed = [];
+    new MutationObserver(() => window.__said.push(document.getElementById("announcer").textContent))
+        .observe(document.getElementById("announcer"), { childList: true });
+    new MutationObserver((changes) => changes.forEach(({ target }) => {
+        if (target.role === "timer") window.__timed.push(target.getAttribute("aria-label"));
+    })).observe(document.getElementById("stage"), { subtree: true, attributeFilter: ["aria-label"] });
+"""
+
+
 def test_the_clock_alone_brings_one_to_the_podium_and_readers_hear_of_it(
     quizzed: Server, sits: Callable[..., Player]
 ) -> None:
     ann = sits(quizzed, "ann", QUICK)
     ann.open()
+    ann.page.evaluate(LISTEN)
     ann.page.get_by_role("button", name="Begin").focus()
     ann.page.keyboard.press("Enter")
-    announcer = ann.page.get_by_test_id("announcer")
-    expect(announcer).to_have_text(re.compile(r"^Question 1 of 2, 2 seconds\. .*\? 1: .* 4: .*\.$"))
-    expect(ann.page.locator("h1")).to_be_focused()
-    expect(ann.page.get_by_test_id("ring")).to_have_attribute("aria-label", re.compile(r"^1 second left$"))
-    expect(announcer).to_have_text(
-        re.compile(r"^No answer from you\. It is .*\. You have 0 points and place 1 of 1\.$")
-    )
-    expect(ann.answers.locator("[data-is]")).to_have_count(0)
-    expect(ann.page.locator('.answer[data-is="right"]')).to_contain_text("Right answer, 0 answers")
-    expect(ann.page.get_by_test_id("ring")).to_have_attribute("aria-label", re.compile(r"^The next question in"))
-    expect(ann.heading("Nobody knew anything. Once more?")).to_be_visible()
+    expect(ann.heading("Nobody knew anything. Once more?")).to_be_focused()
+    said = ann.page.evaluate("window.__said")
+    assert [re.sub(r"\. .*", "", words) for words in said] == [
+        "Question 1 of 2, 2 seconds", "No answer from you", "Question 2 of 2, 2 seconds", "No answer from you",
+        "The game is over",
+    ]  # fmt: skip
+    assert re.fullmatch(r"Question 1 of 2, 2 seconds\. .*\? 1: .* 2: .* 3: .* 4: .*\.", said[0])
+    assert re.fullmatch(r"No answer from you\. It is .*\. You have 0 points and place 1 of 1\.", said[1])
+    timed = ann.page.evaluate("window.__timed")
+    assert {"1 second left", "The next question in 1 second", "The podium in 1 second"} <= set(timed)
 
 
 def test_what_is_wrong_is_said_where_it_is_wrong(quizzed: Server, sits: Callable[..., Player]) -> None:

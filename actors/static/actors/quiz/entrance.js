@@ -23,7 +23,7 @@ export class Entrance {
     const code = invitation();
     this.#code.value = code;
     const heading = h("h1", { tabindex: -1 }, "How much do you know?");
-    const lead = h("p", { class: "lead" }, "Eight questions, twenty seconds each. Who is right gets points, and who is quick gets more of them. Open this page in several windows to play against yourself.");
+    const lead = h("p", { class: "lead" }, "A handful of questions against the clock. Who is right gets points, and who is quick gets more of them. Open this page in several windows to play against yourself.");
     const name = h("div", { class: "field" }, h("label", { for: "name" }, "Your name"), this.#name, this.#mistakes.name);
     const field = h("div", { class: "field" }, h("label", { for: "join-code" }, "Code of the game"), this.#code, this.#mistakes.code);
     const join = h("div", { class: "joining" }, field, this.#join);

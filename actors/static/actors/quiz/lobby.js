@@ -15,8 +15,8 @@ export class Lobby {
   #begin;
   #guests = new Map(); // seat → element
 
-  constructor({ send, announce }, view) {
-    this.#begin = h("button", { class: "button primary large", type: "button", onclick: () => send({ type: "Begin" }) }, "Begin");
+  constructor({ order, announce }, view) {
+    this.#begin = h("button", { class: "button primary large", type: "button", onclick: () => order({ type: "Begin" }) }, "Begin");
     const link = linkTo(view.code);
     const copy = h("button", { class: "button", type: "button" }, icon("link"), h("span", {}, "Copy the link"));
     const address = h("input", { class: "address", readonly: true, value: link, "aria-label": "Link to this game" });

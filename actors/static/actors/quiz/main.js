@@ -3,7 +3,7 @@
 
 import { Banner } from "harbour/banner";
 import { Connection } from "harbour/connection";
-import { byId } from "harbour/dom";
+import { byId, h } from "harbour/dom";
 import { Entrance } from "harbour/quiz/entrance";
 import { Lobby } from "harbour/quiz/lobby";
 import { Podium } from "harbour/quiz/podium";
@@ -67,7 +67,7 @@ function put(message, Screen) {
   if (isNew) {
     const hadFocus = stage.contains(document.activeElement);
     screen?.stop?.();
-    screen = new Screen({ send, announce }, message);
+    screen = new Screen({ send, order, announce }, message);
     stage.replaceChildren(screen.element);
     scrollTo(0, 0);
     if (screen.start && !view) screen.start();
@@ -91,6 +91,13 @@ function send(message) {
   return connection.send(message, { answered: true });
 }
 
+/** Sends what is not kept until it can be sent, and says so where it cannot. */
+function order(message) {
+  const isSent = send(message);
+  if (!isSent) say("There is no connection just now. Try again in a moment.");
+  return isSent;
+}
+
 /** For those who do not see the stage. */
 function announce(text) {
   if (text) byId("announcer").textContent = text;
@@ -102,8 +109,7 @@ let telling = 0;
 function say(text) {
   document.querySelector(".toast")?.remove();
   clearTimeout(telling);
-  const toast = Object.assign(document.createElement("p"), { className: "toast", role: "alert", textContent: text });
-  toast.setAttribute("role", "alert");
+  const toast = h("p", { class: "toast", role: "alert" }, text);
   document.body.append(toast);
   telling = setTimeout(() => toast.remove(), TOLD);
 }
@@ -122,8 +128,7 @@ byId("leave").addEventListener("click", () => {
 byId("leaving").addEventListener("close", ({ target }) => target.returnValue === "leave" && leave());
 
 function leave() {
-  if (!send({ type: "Leave" })) return say("There is no connection just now. Try again in a moment.");
-  history.replaceState(null, "", linkTo(""));
+  if (order({ type: "Leave" })) history.replaceState(null, "", linkTo(""));
 }
 
 connection.start();

@@ -15,8 +15,8 @@ export class Podium {
   #steps = h("ol", { class: "steps", "aria-hidden": "true" }); // the list says the same in words
   #standings = new Standings();
 
-  constructor({ send }) {
-    this.#again = h("button", { class: "button primary large", type: "button", onclick: () => send({ type: "Again" }) }, "Play again");
+  constructor({ order }) {
+    this.#again = h("button", { class: "button primary large", type: "button", onclick: () => order({ type: "Again" }) }, "Play again");
     const flags = Array.from({ length: FLAGS }, (_, index) => {
       const flag = h("span", { class: `flag tint-${(index * 5) % 12}` });
       flag.style.setProperty("--sag", Math.sqrt(1 - (index / (FLAGS - 1) - 0.5) ** 2 * 3.8)); // as the line hangs
