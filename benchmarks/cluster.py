@@ -42,4 +42,3 @@ class Cluster:
         for server in self.servers:
             if server.process:
                 server.kill()
-            server.remove()

@@ -12,15 +12,14 @@ import ssl
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
+from . import shell
 from .shell import PROJECT as PROJECT
-from .shell import Shell
 
 PATIENCE = 10.0  # seconds that anything may take on a busy machine before it has failed
 NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # whom clients of plain HTTP trust: reading all authorities takes time
@@ -95,8 +94,6 @@ class Server:
         self.log_file = folder / "server.log"
         self.options: tuple[str, ...] = ()  # of `serve`
         self.process: subprocess.Popen[bytes] | None = None
-        self.shell: Shell | None = None  # what python() is given to; it stays while the server comes and goes
-        self._opening = threading.Lock()
 
     def command(self) -> list[str]:
         return [sys.executable, "manage.py", "serve", "-b", "127.0.0.1", "-p", str(self.port), *self.options]
@@ -148,14 +145,6 @@ class Server:
         self.process.kill()
         self.process.wait()
 
-    def remove(self) -> None:
-        """Nothing of it is left running."""
-        if self.process:
-            self.stop()
-        if self.shell:
-            self.shell.end()
-            self.shell = None
-
     def signal(self, number: signal.Signals) -> None:
         assert self.process, "never started"
         self.process.send_signal(number)
@@ -192,8 +181,6 @@ class Server:
 
     def python(self, code: str) -> Any:
         """Runs `code` with Django set up, on this server's database, in another process; what it prints, as JSON."""
-        with self._opening:
-            self.shell = self.shell or Shell(self.environment)
-        done = self.shell.run(f"import os, json, django\n{textwrap.dedent(code)}")
+        done = shell.run(self.environment, f"import os, json, django\n{textwrap.dedent(code)}")
         assert done.code == 0, f"it raised:\n{done.errors}"
         return json.loads(done.printed) if done.printed.strip() else None

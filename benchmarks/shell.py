@@ -2,7 +2,8 @@
 
 Importing everything takes most of a second. `python -m benchmarks.shell` does it once and then waits on a socket; each
 piece of code that comes runs in a fork, which opens connections of its own and is answered with what it printed.
-Nothing is asked of the database, and no thread is started, before the fork.
+Nothing is asked of the database, and no thread is started, before the fork: so one process does for all servers that
+differ in their database alone.
 """
 
 import json
@@ -12,12 +13,14 @@ import socketserver
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from pathlib import Path
 from typing import NamedTuple
 
 PROJECT = Path(__file__).resolve().parent.parent
 LONGEST = 120.0  # seconds that a piece of code may take
+WHICH = ("NAME", "USER", "PASSWORD", "HOST", "PORT")  # database it is, of those of one kind
 SETTINGS = "realtime_project.settings"  # whatever the server's own are: the code is not a server
 
 
@@ -43,26 +46,41 @@ class Shell:
                 pass_fds=[listening.fileno()],
             )
 
-    def run(self, code: str) -> Answer:
-        """Raises OSError, or json.JSONDecodeError, where the process could not start or was killed."""
+    def run(self, code: str, database: str) -> Answer:
+        """database: its URL. Raises OSError or json.JSONDecodeError where the process could not start or was killed."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(LONGEST)
             connection.connect(self.path)
-            connection.sendall(code.encode())
+            connection.sendall(json.dumps([code, database]).encode())
             connection.shutdown(socket.SHUT_WR)
             return Answer(*json.load(connection.makefile()))
 
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.folder.cleanup()
+
+shells: dict[frozenset[tuple[str, str]], Shell] = {}  # by environment, but for the database
+opening = threading.Lock()
+
+
+def run(environment: dict[str, str], code: str) -> Answer:
+    """Runs `code` where it is told all this: see Shell.run."""
+    database = environment["DATABASE_URL"]
+    kind = database.partition(":")[0]
+    key = frozenset((environment | {"DATABASE_URL": kind}).items())
+    with opening:
+        shell = shells.get(key) or shells.setdefault(key, Shell(environment))
+    return shell.run(code, database)
 
 
 class Piece(socketserver.StreamRequestHandler):
     """One piece of code, in a fork of its own."""
 
     def handle(self) -> None:
-        code, failed = self.rfile.read().decode(), 0
+        import environ
+        from django.db import connections
+
+        code, database = json.load(self.rfile)
+        found = environ.Env.db_url_config(database)
+        connections.settings["default"].update({name: found[name] for name in WHICH if name in found})
+        failed = 0
         with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as errors:
             os.dup2(printed.fileno(), 1)
             os.dup2(errors.fileno(), 2)

@@ -24,28 +24,43 @@ Once = Callable[[str, Callable[[Path], object]], Path]
 
 # The order, and who runs what ------------------------------------------------------------------------------------
 
-# What takes longest begins first, so that nobody is alone with it in the end. One worker has all of a folder whose
-# files share servers, and the browser: two at a time would be in each other's way.
-FOLDERS = ("browser", "wire")
+# What one worker runs: files that share servers, so that these are started once. Other files are units of their own.
+UNITS = {
+    "pages of the chat": (
+        "browser/test_changing.py", "browser/test_history.py", "browser/test_layout.py", "browser/test_outage.py",
+        "browser/test_presence.py", "browser/test_private_rooms.py", "browser/test_scripts_in_text.py",
+        "browser/test_talking.py",
+    ),
+    "other pages": ("browser/",),
+    "wire": ("wire/",),
+    "mounted": tuple(
+        f"realtime_project/test_{name}.py"
+        for name in ("asgi", "control", "private", "registry", "topic_mode", "two_servers")
+    ),
+    "beside": ("admin_panel/test_orders.py", "chat/test_private_rooms.py", "realtime_project/test_revocation.py"),
+    "acted": ("actors/test_actor_mode.py", "actors/test_examples.py", "actors/test_quiz.py"),
+    "unlimited": (
+        "chat/test_changes_connection.py", "chat/test_chat_connection.py", "chat/test_nothing_lost.py",
+    ),
+}  # fmt: skip
+# What takes longest begins first, so that nobody is alone with it in the end.
 LONG = (
-    "browser", "wire", "chat/test_presence.py", "realtime_project/test_presence.py", "realtime_project/test_server.py",
-    "faults/test_faults.py", "actors/test_sessions.py", "realtime_project/test_two_servers.py",
-    "admin_panel/test_orders.py", "admin_panel/test_snapshot.py", "realtime_project/test_control.py",
-    "realtime_project/test_hub_schedules.py", "admin_panel/test_dashboard_socket.py", "chat/test_nothing_lost.py",
-    "actors/test_clients.py",
+    "pages of the chat", "other pages", "mounted", "wire", "realtime_project/test_presence.py", "beside",
+    "chat/test_presence.py", "realtime_project/test_server.py", "unlimited", "actors/test_sessions.py",
+    "faults/test_faults.py", "admin_panel/test_snapshot.py", "acted", "realtime_project/test_hub_schedules.py",
+    "admin_panel/test_dashboard_socket.py", "realtime_project/test_operating.py", "actors/test_two_servers.py",
+    "realtime_project/test_realtime_command.py", "realtime_project/test_readiness.py",
 )  # fmt: skip
 
 
 def unit_of(nodeid: str) -> str:
-    """What one worker runs: a file, or all of a folder."""
     file = nodeid.partition("::")[0].removeprefix("tests/")
-    folder = file.partition("/")[0]
-    return folder if folder in FOLDERS else file
+    return next((unit for unit, paths in UNITS.items() if file.startswith(paths)), file)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {unit: place for place, unit in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(unit_of(item.nodeid), len(LONG)))
+    items.sort(key=lambda item: (places.get(unit_of(item.nodeid), len(LONG)), item.nodeid.partition("::")[0]))
 
 
 class ByUnit(LoadFileScheduling):  # type: ignore[misc]  # it has no types
@@ -142,7 +157,8 @@ def start_server(template: Path, servers: list[Server], tmp_path: Path) -> Itera
 
     yield start
     for started in mine:
-        started.remove()
+        if started.process:
+            started.stop()
 
 
 @pytest.fixture

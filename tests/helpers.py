@@ -34,13 +34,13 @@ Frame = dict[str, Any]
 
 @contextmanager
 def running(server: Server, servers: list[Server]) -> Iterator[Server]:
-    """Started, entered among those whose logs are watched, and removed in the end."""
+    """Started, entered among those whose logs are watched, and stopped in the end."""
     servers.append(server)
     server.start()
     try:
         yield server
     finally:
-        server.remove()
+        server.stop()
 
 
 # WebSockets -----------------------------------------------------------------------------------------------------

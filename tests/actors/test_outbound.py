@@ -280,4 +280,3 @@ async def test_manage_py_outbound_is_followed_when_it_is_killed_and_leaves_when_
             for each in processes:
                 each.process.kill()
                 each.process.wait()
-            shared.remove()

@@ -4,7 +4,7 @@ import pickle
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -541,15 +541,12 @@ def test_any_value_comes_back_exactly(value: Any) -> None:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Server:
     """A database of this test's own, and the means to start processes on it; nothing serves."""
     if request.param == "sqlite":
-        own = Server(tmp_path, request.getfixturevalue("template"))
-    else:
-        postgres: Postgres = request.getfixturevalue("postgres")
-        own = Server(tmp_path, DATABASE_URL=postgres.copy(unique("store")))
-    yield own
-    own.remove()
+        return Server(tmp_path, request.getfixturevalue("template"))
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return Server(tmp_path, DATABASE_URL=postgres.copy(unique("store")))
 
 
 WRITERS = """

@@ -12,7 +12,7 @@ from benchmarks.services import Postgres, Redis
 from tests.acted.reading import ACTED, logged
 from tests.actors.test_examples import ASK
 from tests.actors.test_quiz import LONG, QUICK, standings, three
-from tests.actors.test_sessions import AGAIN, count, rows, session, settled, stop
+from tests.actors.test_sessions import AGAIN, count, rows, session, settled, stop, stopped
 from tests.helpers import Server, connect, unique
 
 
@@ -56,7 +56,7 @@ async def test_z72_an_actor_of_another_server_is_stopped(acting: Cluster) -> Non
             await asyncio.sleep(0.1)
     async with session(there, greeting["token"]) as (socket, again):
         assert again["resumed"] is False
-    assert await asyncio.to_thread(here.python, AGAIN.format(id=id)) is False
+    await stopped(here, id)
     assert (await logged(here)).count("left at 7 with 1000") == before + 1
 
 

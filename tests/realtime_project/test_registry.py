@@ -78,6 +78,7 @@ async def test_z51_every_websocket_endpoint_is_listed_with_its_mode_and_no_page(
         "/ws/echo/": "actor",
         "/ws/names/": "actor",
         "/ws/store/": "actor",
+        "/ws/quiz/": "actor",
         "/ws/dashboard/": "dashboard",
         "/ws/admin/tail/<connection>/": "tail",
     }

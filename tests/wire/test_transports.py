@@ -88,7 +88,7 @@ def start_ways(template: Path, servers: list[Server], tmp_path_factory: pytest.T
 def ways(start_ways: Callable[..., Ways]) -> Iterator[Ways]:
     running = start_ways()
     yield running
-    running.server.remove()
+    running.server.stop()
 
 
 anyhow = pytest.mark.parametrize("way", ["tls", "unix"])
