@@ -178,6 +178,25 @@ async def test_z37_also_while_a_handler_waits(acted: Server) -> None:
         assert [await socket.recv() for _ in range(4)] == ["at last", "1", "at last", "2"]
 
 
+async def test_a_mailbox_is_bounded_whoever_floods_it(start_server) -> None:
+    """Ten thousand messages of others may wait for a handler that does; the rest is dropped, and the log says so."""
+    server = start_server(**ACTED)
+    url = server.ws("ws/acted/")
+    async with connect(url) as ann, connect(url) as bob, connect(server.ws("ws/acted/post/")) as postman:
+        told, others = await hello(ann), await hello(bob)
+        await ann.send("wait")
+        for _ in range(10_500):
+            await postman.send_json([told["topic_in"], "add"])
+        await postman.send_json([others["topic_out"], "posted"])
+        assert await bob.recv(60) == "posted"
+        await ann.send("done")
+        assert await ask(bob, "open") == "opened"
+        heard = [await ann.recv() for _ in range(10_000)]
+        assert heard == [str(number) for number in range(1, 10_001)]
+        assert await ann.recv() == "done"
+    assert "10000 messages wait, others are dropped" in server.log()
+
+
 async def test_z39_neither_rules_nor_a_state() -> None:
     rules = Rules({(str, object): lambda message, state: ([], state)})
     halves: list[dict[str, Any]] = [{}, {"rules": rules}, {"initial_state": 1}]
@@ -240,6 +259,20 @@ async def test_z44_z45_an_operation_makes_effects_of_what_comes(acted: Server) -
         for word in ("rain", "fail", "nonsense", "snow"):
             await reporter.send(word)
         assert [await ann.recv(), await ann.recv()] == ["RAIN", "SNOW"]
+
+
+async def test_z44_an_operation_that_logs_logs_every_message(acted: Server) -> None:
+    async with connect(acted.ws("ws/acted/")) as ann, connect(acted.ws("ws/acted/news/")) as reporter:
+        await hello(ann)
+        assert await ask(ann, "log") == "subscribed"
+        for number in range(200):
+            await reporter.send(f"news {number}")
+        await reporter.send(b"the end")
+        async with asyncio.timeout(15):
+            while "noted b'the end'" not in (found := await logged(acted)):
+                await asyncio.sleep(0.1)
+    noted = [each for each in found if each.startswith("noted")]
+    assert noted == [*(f"noted 'news {number}'" for number in range(200)), "noted b'the end'"]
 
 
 @pytest.mark.logs_errors
@@ -359,6 +392,12 @@ async def test_z28_z72_actors_are_listed_read_and_stopped(acted: Server) -> None
             if connection not in json.loads(await ask(staff, "list")):
                 break
             await asyncio.sleep(0.05)
+        async with connect(acted.ws("ws/acted/post/")) as postman, connect(acted.ws("ws/acted/")) as other:
+            before, told = (await logged(acted)), await hello(other)
+            for topic in (told["topic_in"].replace(told["connection"], connection), told["topic_in"]):
+                await postman.send_json([topic, "add"])
+            assert await other.recv() == "1", "nothing is dispatched to who has gone"
+            assert await logged(acted) == before
         assert json.loads(await ask(staff, f"state {connection}")) is None
         assert json.loads(await ask(staff, f"stop {connection}")) is False, "stopped already: no mistake"
 
@@ -389,7 +428,7 @@ async def test_a_thousand_come_and_go_and_leave_nothing(start_server) -> None:
     while (after := await left()) != before:
         assert asyncio.get_running_loop().time() < deadline, (before, after)
         await asyncio.sleep(0.3)
-    assert after["actors"] == after["sessions"] == 0
+    assert after["actors"] == after["sessions"] == after["timers"] == after["rows"] == 0
 
 
 ACTORS = """

@@ -73,6 +73,37 @@ async def test_a_timer_runs_out_in_one_of_the_servers(acting: Cluster) -> None:
         assert await socket.recv() == "resumed True at 100"
 
 
+SPREAD = """
+from actors.store import Store
+print(json.dumps(Store("acted.diary").get_many_sync({keys!r})))
+"""
+
+
+@pytest.mark.parametrize("is_crossed", [False, True])
+async def test_actors_that_write_to_the_same_rows_lose_nothing(acting: Cluster, is_crossed: bool) -> None:
+    """On two servers at once. Each to one row, and lists of them in any order; or each to two, which may cross."""
+    keys = [unique("row") for _ in range(4)]
+    times, people = 15, 8
+    before = [len(server.log()) for server in acting.servers]
+
+    async def visit(number: int) -> None:
+        async with connect(acting.servers[number % 2].ws("ws/acted/")) as socket:
+            await socket.recv()
+            for turn in range(times):
+                first = keys[(number + turn) % 4]
+                second = keys[(number + turn + (1 if number % 2 else 3)) % 4]
+                await socket.send(f"spread {first} {second}" if is_crossed else f"spread {first}")
+            for _ in range(times):
+                assert await socket.recv(60) == "spread"
+
+    await asyncio.gather(*(visit(number) for number in range(people)))
+    found = await asyncio.to_thread(acting.servers[0].python, SPREAD.format(keys=keys))
+    assert sum(found.values()) == times * people * (1 + is_crossed)
+    logs = [server.log()[start:] for server, start in zip(acting.servers, before, strict=True)]
+    assert not any("the database is unavailable" in log for log in logs)
+    assert is_crossed or not any("met others" in log for log in logs), "one order for all"
+
+
 async def test_many_actors_save_at_once(acting: Cluster) -> None:
     """Set-wise: each keeps its own."""
 

@@ -1,0 +1,51 @@
+"""What was not left properly: the sessions of actors that are gone from a server that goes on."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from actors import keeper, runtime
+from actors.models import ActorSession
+from realtime_project import database
+from realtime_project.private import SERVER
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def session(name: str, *, server: str = SERVER, late: float | None = 1) -> None:
+    now = timezone.now()
+    ActorSession.objects.create(
+        id=name,
+        endpoint="/ws/",
+        version=1,
+        state="{}",
+        owner=f"owner of {name}",
+        server=server,
+        started_at=now,
+        saved_at=now,
+        due_at=None if late is None else now - timedelta(seconds=late),
+    )
+
+
+def owned() -> set[str]:
+    return set(ActorSession.objects.exclude(owner="").values_list("pk", flat=True))
+
+
+async def test_an_actor_that_could_not_leave_is_found_missing_twice_and_its_session_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def begin() -> None:
+        session("gone")
+        session("here")
+        session("not due", late=None)
+        session("to come", late=-60)
+        session("elsewhere", server="another")
+
+    await database.run(begin)
+    monkeypatch.setitem(runtime.actors, "owner of here", None)  # type: ignore[arg-type]
+    suspects = await keeper.tidy(set())
+    assert suspects == {"owner of gone"}
+    assert await database.run(owned) == {"gone", "here", "not due", "to come", "elsewhere"}, "it may be about to begin"
+    assert await keeper.tidy(suspects) == set()
+    assert await database.run(owned) == {"here", "not due", "to come", "elsewhere"}
