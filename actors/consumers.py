@@ -213,7 +213,7 @@ class ActorConsumer(Consumer):
         offered, connection = self.scope["subprotocols"], self.connection
         is_staying = SESSION in offered  # beside a token too: only what was offered can be agreed on
         brought = next((name[len(PREFIX) :] for name in offered if name.startswith(PREFIX)), None)
-        user = connection.user.pk if connection.user else None
+        user = getattr(connection.user, "pk", None)
         claim = sessions.Claim(
             owner=connection.id,
             server=connection.server_id,
@@ -223,7 +223,7 @@ class ActorConsumer(Consumer):
             fresh=sessions.new_token() if is_staying else None,
             version=codec.version,
             state=codec.encode(state, own),
-            holder=f"user {connection.user.pk}" if user else f"address {household(connection.client_ip) or ''}",
+            holder=f"user {user}" if user else f"address {household(connection.client_ip) or ''}",
         )
         opened = await commits().write(sessions.open_all, claim)
         timers = None

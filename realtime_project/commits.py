@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from .database import clean
 
@@ -132,5 +132,5 @@ def _commit(function: Function[Any, Any], items: list[Any], attempt: int = 0) ->
         return [RuntimeError(repr(error)) if isinstance(error, StopIteration) else error]  # a future takes no other
 
 
-def _is_deadlock(error: DatabaseError) -> bool:
+def _is_deadlock(error: Exception) -> bool:
     return getattr(error.__cause__, "sqlstate", None) == DEADLOCK

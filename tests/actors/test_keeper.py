@@ -43,7 +43,7 @@ async def test_an_actor_that_could_not_leave_is_found_missing_twice_and_its_sess
         session("elsewhere", server="another")
 
     await database.run(begin)
-    monkeypatch.setitem(runtime.actors, "owner of here", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(runtime.actors, "owner of here", None)
     suspects = await keeper.tidy(set())
     assert suspects == {"owner of gone"}
     assert await database.run(owned) == {"gone", "here", "not due", "to come", "elsewhere"}, "it may be about to begin"
