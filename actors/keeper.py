@@ -57,14 +57,15 @@ async def look(known: dict[str, Setup]) -> int:
 
 
 async def tidy(suspects: set[str]) -> set[str]:
-    """Leave the sessions of actors that have gone from here and could not say so, because the database was away.
+    """Leave the sessions of actors that have gone from here and could not say so: because the database was away, or
+    because their clients went while they came.
 
     Only of `suspects`, those that were missing the last time too: an actor may be about to begin. Returns the next.
     """
-    missing = set(await database.run(sessions.overdue, SERVER)) - runtime.actors.keys()
+    missing = await database.run(sessions.owners, SERVER) - runtime.actors.keys()
     if gone := missing & suspects:
-        number = await database.run(sessions.leave, SERVER, gone)
-        logger.warning("%d sessions had not been left by their actors; their timers are late", number)
+        await database.run(sessions.leave, SERVER, gone)
+        logger.warning("%d sessions had not been left by their actors: that is done now", len(gone))
     return missing - suspects
 
 

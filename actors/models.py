@@ -53,7 +53,10 @@ class ActorSession(models.Model):
     saved_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        indexes = [models.Index(fields=["holder"], name="sessions_of_a_holder")]
+        indexes = [
+            models.Index(fields=["holder"], name="sessions_of_a_holder"),
+            models.Index(fields=["server"], name="sessions_of_a_server"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.endpoint} {self.id}"

@@ -21,12 +21,13 @@ from django.db import connection
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
-from realtime_project import control, history, registry
+from realtime_project import control, database, history, registry
 from realtime_project.feeds import Content
 
 from .models import ActorSession
 
 MOVED = 4409  # close code: the session was taken up by another connection
+PART = 500  # owners a query
 AGAIN = timedelta(hours=1)  # until what could not be read is tried again
 FIELDS = ["version", "state", "timers", "due_at", "owner", "server", "saved_at"]
 
@@ -199,14 +200,17 @@ def put_aside(session: Session) -> None:
     ActorSession.objects.filter(pk=session.id, owner=session.owner).update(owner="", server="", due_at=again)
 
 
-def overdue(server: str) -> list[str]:
-    """The owners of a server's sessions whose timers should have run out."""
-    return list(ActorSession.objects.filter(server=server, due_at__lte=timezone.now()).values_list("owner", flat=True))
+def owners(server: str) -> set[str]:
+    """Who has sessions at a server."""
+    return set(ActorSession.objects.filter(server=server).values_list("owner", flat=True))
 
 
-def leave(server: str, owners: Collection[str]) -> int:
-    """Leave the sessions of owners who have gone and could not say so: their number."""
-    return ActorSession.objects.filter(server=server, owner__in=owners).update(owner="", server="")
+def leave(server: str, owners: Collection[str]) -> None:
+    """Leave the sessions of owners who have gone and could not say so, and drop those that nobody can come back to."""
+    for some in database.parts(owners, PART):
+        rows = ActorSession.objects.filter(server=server, owner__in=some)
+        rows.filter(token=None, due_at=None).delete()
+        rows.update(owner="", server="")
 
 
 def _make_room(begun: Sequence[ActorSession], resumed: Collection[str]) -> None:

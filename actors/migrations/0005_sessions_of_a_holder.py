@@ -16,4 +16,8 @@ class Migration(migrations.Migration):
             model_name="actorsession",
             index=models.Index(fields=["holder"], name="sessions_of_a_holder"),
         ),
+        migrations.AddIndex(
+            model_name="actorsession",
+            index=models.Index(fields=["server"], name="sessions_of_a_server"),
+        ),
     ]

@@ -13,7 +13,7 @@ from realtime_project.private import SERVER
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def session(name: str, *, server: str = SERVER, late: float | None = 1) -> None:
+def session(name: str, *, server: str = SERVER, token: str | None = None, due: bool = False) -> None:
     now = timezone.now()
     ActorSession.objects.create(
         id=name,
@@ -24,7 +24,8 @@ def session(name: str, *, server: str = SERVER, late: float | None = 1) -> None:
         server=server,
         started_at=now,
         saved_at=now,
-        due_at=None if late is None else now - timedelta(seconds=late),
+        token=token,
+        due_at=now - timedelta(seconds=1) if due else None,
     )
 
 
@@ -32,20 +33,25 @@ def owned() -> set[str]:
     return set(ActorSession.objects.exclude(owner="").values_list("pk", flat=True))
 
 
+def kept() -> set[str]:
+    return set(ActorSession.objects.values_list("pk", flat=True))
+
+
 async def test_an_actor_that_could_not_leave_is_found_missing_twice_and_its_session_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def begin() -> None:
-        session("gone")
+        session("due", due=True)
+        session("awaited", token="of it")
+        session("useless")
         session("here")
-        session("not due", late=None)
-        session("to come", late=-60)
         session("elsewhere", server="another")
 
     await database.run(begin)
     monkeypatch.setitem(runtime.actors, "owner of here", None)
     suspects = await keeper.tidy(set())
-    assert suspects == {"owner of gone"}
-    assert await database.run(owned) == {"gone", "here", "not due", "to come", "elsewhere"}, "it may be about to begin"
+    assert suspects == {"owner of due", "owner of awaited", "owner of useless"}
+    assert await database.run(owned) == {"due", "awaited", "useless", "here", "elsewhere"}, "they may be about to begin"
     assert await keeper.tidy(suspects) == set()
-    assert await database.run(owned) == {"here", "not due", "to come", "elsewhere"}
+    assert await database.run(owned) == {"here", "elsewhere"}
+    assert await database.run(kept) == {"due", "awaited", "here", "elsewhere"}, "nobody can come back to one"
