@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from typing import Any
 
@@ -38,6 +39,7 @@ from realtime_project import database
 from realtime_project.registry import registry
 from realtime_project.topics import Topic, hub
 
+logger = logging.getLogger("acted")
 log = Topic("acted.log", history=True)  # what happened, once each
 news = Topic("acted.news")
 diary = Store("acted.diary")
@@ -233,6 +235,15 @@ def subscribe_louder(message: str, state: Counter) -> Any:
         return 42 if content == "nonsense" else [Publish(topic_out, content.upper())]
 
     return [Subscribe(news, louder), say(state, "subscribed")], state
+
+
+def write_down(content: str) -> None:
+    logger.info("heard %s", content)
+
+
+@rules.on("write down", Counter)
+def subscribe_to_write_down(message: str, state: Counter) -> Any:
+    return [Subscribe(news, write_down), say(state, "subscribed")], state
 
 
 class Headline(msgspec.Struct, frozen=True):
