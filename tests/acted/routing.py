@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from django.urls import path
 
-from actors import outbound, runtime
+from actors import examples, outbound, runtime
 from actors.consumers import ActorConsumer
 from actors.effects import (
     Call,
@@ -29,6 +29,7 @@ from actors.effects import (
 from actors.messages import CallFailed, ClientConnected, ClientDisconnected, Message, ServerConnected, Timeout
 from actors.models import ActorSession
 from actors.performers import performs
+from actors.quiz import players
 from actors.quiz.consumers import QuizConsumer
 from actors.quiz.game import Format
 from actors.rules import Rules
@@ -453,6 +454,13 @@ def of_the_connection(connection: Any) -> Counter:
     return Counter(count=len(connection.path))
 
 
+def recorded(state: State, rules: Rules, **options: Any) -> Any:
+    """An example, as it is, with the flight recorder on."""
+    return ActorConsumer.as_asgi(initial_state=state, rules=rules, record=True, **options)
+
+
+SHORT = Format(rounds=2, question=60, reveal=1)
+
 urlpatterns = [
     path("ws/acted/left/", left),  # type: ignore[arg-type]
     path("ws/acted/post/", post),  # type: ignore[arg-type]
@@ -470,7 +478,21 @@ urlpatterns = [
         "ws/acted/kept/",
         ActorConsumer.as_asgi(initial_state=Counter(), rules=kept, messages=[Alarm, Rang], persist=True),
     ),
-    path("ws/acted/quiz/", QuizConsumer.of(Format(rounds=2, question=60, reveal=1))),
+    path("ws/acted/recorded/echo/", recorded(examples.Guest(), examples.echo)),
+    path("ws/acted/recorded/names/", recorded(examples.Unnamed(), examples.names, persist=True)),
+    path(
+        "ws/acted/recorded/store/",
+        recorded(
+            examples.Shelf(Store("acted.shelf")),
+            examples.inventory,
+            messages=[examples.StoreRequest, examples.FetchRequest],
+        ),
+    ),
+    path(
+        "ws/acted/recorded/quiz/",
+        recorded(players.Arriving(SHORT), players.quiz, messages=players.MESSAGES, persist=True),
+    ),
+    path("ws/acted/quiz/", QuizConsumer.of(SHORT)),
     path("ws/acted/quiz/shown/", QuizConsumer.of(Format(rounds=2, question=60, reveal=3))),
     path("ws/acted/quiz/quick/", QuizConsumer.of(Format(rounds=2, question=2, reveal=1))),
 ]
