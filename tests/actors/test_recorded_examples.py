@@ -28,13 +28,16 @@ async def echo(server: Server) -> None:
 async def names(server: Server) -> None:
     url = server.ws(f"{RECORDED}names/")
     async with connect(url) as ann, connect(url) as bob:
-        for socket, words in ((ann, [" ", "n" * 41, b"ann", "ann"]), (bob, ["ANN", "bob"])):
+        for socket, words in ((ann, [" ", "n" * 41, b"ann"]), (bob, ["ANN"])):
             assert await socket.recv() == "send your name"
-            for word in words[:-1]:
+            for word in words:
                 await socket.send(word)
                 assert "send your name" in str(await socket.recv())
-            await socket.send(words[-1])
-        assert await ann.recv() == "* bob joined"
+            name = "ann" if socket is ann else "bob"
+            await socket.send(name)
+            await socket.send("here I am")
+            assert await socket.recv() == f"[{name}]: here I am"
+        assert [await ann.recv(), await ann.recv()] == ["* bob joined", "[bob]: here I am"]
         await bob.send(b"\x00")
         assert "say it in words" in str(await bob.recv())
         await bob.send("hi")
