@@ -43,6 +43,10 @@ async def becomes(server: Server, code: str, is_so: Callable[[Any], bool], timeo
     return found
 
 
+def at_least(number: int) -> Callable[[list[int]], bool]:
+    return lambda arrived: len(arrived) >= number
+
+
 async def send(source: Socket, numbers: range) -> None:
     for number in numbers:
         await source.send(str(number))
@@ -69,9 +73,9 @@ async def test_a_bridge_whose_far_end_is_killed(
     async with connect(near.ws(ENDPOINTS[topic])) as source:
         part = messages // (kills + 1)
         for number in range(kills):
-            before = len(await asyncio.to_thread(far.python, ARRIVED))
+            enough = BETWEEN + len(await asyncio.to_thread(far.python, ARRIVED))
             sending = asyncio.create_task(send(source, range(number * part, (number + 1) * part)))
-            await becomes(far, ARRIVED, lambda arrived, least=before + BETWEEN: len(arrived) >= least)
+            await becomes(far, ARRIVED, at_least(enough))
             await asyncio.to_thread(far.kill)
             await asyncio.to_thread(far.start)
             await sending
