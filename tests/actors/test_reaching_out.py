@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acted.reading import ACTED, logged
-from tests.actors.remote import remote, until
-from tests.actors.test_outbound import make
+from tests.actors.remote import make, remote, until
 from tests.helpers import Server, Socket, connect, running
 
 
