@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from typing import Any
 
@@ -9,7 +10,7 @@ import msgspec
 from channels.layers import get_channel_layer
 from django.urls import path
 
-from actors import outbound, runtime
+from actors import examples, outbound, runtime
 from actors.consumers import ActorConsumer
 from actors.effects import (
     Call,
@@ -29,6 +30,7 @@ from actors.effects import (
 from actors.messages import CallFailed, ClientConnected, ClientDisconnected, Message, ServerConnected, Timeout
 from actors.models import ActorSession
 from actors.performers import performs
+from actors.quiz import players
 from actors.quiz.consumers import QuizConsumer
 from actors.quiz.game import Format
 from actors.rules import Rules
@@ -40,6 +42,7 @@ from realtime_project.models import Connection
 from realtime_project.registry import registry
 from realtime_project.topics import Topic, hub
 
+logger = logging.getLogger("acted")
 log = Topic("acted.log", history=True)  # what happened, once each
 news = Topic("acted.news")
 diary = Store("acted.diary")
@@ -250,13 +253,13 @@ def subscribe_louder(message: str, state: Counter) -> Any:
     return [Subscribe(news, louder), say(state, "subscribed")], state
 
 
-def note(content: str | bytes) -> Any:
-    return [Publish(log, f"noted {content!r}")]
+def write_down(content: str) -> None:
+    logger.info("heard %s", content)
 
 
-@rules.on("log", Counter)
-def subscribe_log(message: str, state: Counter) -> Any:
-    return [Subscribe(news, note), say(state, "subscribed")], state
+@rules.on("write down", Counter)
+def subscribe_to_write_down(message: str, state: Counter) -> Any:
+    return [Subscribe(news, write_down), say(state, "subscribed")], state
 
 
 class Headline(msgspec.Struct, frozen=True):
@@ -511,6 +514,13 @@ def of_the_connection(connection: Any) -> Counter:
     return Counter(count=len(connection.path))
 
 
+def recorded(state: State, rules: Rules, **options: Any) -> Any:
+    """An example, as it is, with the flight recorder on."""
+    return ActorConsumer.as_asgi(initial_state=state, rules=rules, record=True, **options)
+
+
+SHORT = Format(rounds=2, question=60, reveal=1)
+
 urlpatterns = [
     path("ws/acted/left/", left),  # type: ignore[arg-type]
     path("ws/acted/post/", post),  # type: ignore[arg-type]
@@ -529,7 +539,21 @@ urlpatterns = [
         ActorConsumer.as_asgi(initial_state=Counter(), rules=kept, messages=[Alarm, Rang], persist=True),
     ),
     path("ws/acted/newer/", ActorConsumer.as_asgi(initial_state=Tally(), rules=newer, persist=True)),
-    path("ws/acted/quiz/", QuizConsumer.of(Format(rounds=2, question=60, reveal=1))),
+    path("ws/acted/recorded/echo/", recorded(examples.Guest(), examples.echo)),
+    path("ws/acted/recorded/names/", recorded(examples.Unnamed(), examples.names, persist=True)),
+    path(
+        "ws/acted/recorded/store/",
+        recorded(
+            examples.Shelf(Store("acted.shelf")),
+            examples.inventory,
+            messages=[examples.StoreRequest, examples.FetchRequest],
+        ),
+    ),
+    path(
+        "ws/acted/recorded/quiz/",
+        recorded(players.Arriving(SHORT), players.quiz, messages=players.MESSAGES, persist=True),
+    ),
+    path("ws/acted/quiz/", QuizConsumer.of(SHORT)),
     path("ws/acted/quiz/shown/", QuizConsumer.of(Format(rounds=2, question=60, reveal=3))),
     path("ws/acted/quiz/quick/", QuizConsumer.of(Format(rounds=2, question=2, reveal=1))),
 ]

@@ -22,7 +22,7 @@ from actors.outbound import AlreadySo, Runner
 from benchmarks.services import Redis
 from realtime_project import database
 from realtime_project.topics import Topic, hub
-from tests.actors.remote import remote, until
+from tests.actors.remote import make, remote, until
 from tests.helpers import PATIENCE, PROJECT, Server
 
 LEASE = 1.5  # seconds, for a busy machine
@@ -236,16 +236,6 @@ class Process:
     def leave(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
-
-
-def make(server: Server, url: str, **fields: Any) -> int:
-    """A row in a server's database: its key."""
-    fields = {"name": "bridge", "url": url, "is_wanted": True, **fields}
-    made = server.python(
-        f"from actors.models import OutboundClient\nprint(json.dumps(OutboundClient.objects.create(**{fields!r}).pk))"
-    )
-    assert isinstance(made, int)
-    return made
 
 
 def test_a_process_of_its_own_is_not_for_the_in_memory_layer(server: Server) -> None:
