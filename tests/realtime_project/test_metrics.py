@@ -89,19 +89,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return clock
 
 
-def test_rates_are_what_was_counted_since_the_last_report(clock: SimpleNamespace) -> None:
+async def test_rates_are_what_was_counted_since_the_last_report(clock: SimpleNamespace) -> None:
     meter = Meter()
     for passed, requests in ((1, 3), (2, 8), (1, 0)):
         clock.now += passed
         clock.counters.requests += requests
-        report = meter.report(draining=False)["figures"]
+        report = (await meter.report(draining=False))["figures"]
         assert report["rates"]["requests"] == requests / passed
         assert report["cpu"] == 25.0
     assert report["requests"] == 11
     assert set(report) == {*CURRENT, *COUNTED, "rates", "draining", "layer"}
 
 
-def test_a_report_and_its_history_are_bounded(clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_report_and_its_history_are_bounded(clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     feeds = {
         name: SimpleNamespace(name=name, passed=number, members=range(number), durable=False)
         for number, name in enumerate(f"{'n' * 195}{each}" for each in range(5_000))
@@ -111,7 +111,7 @@ def test_a_report_and_its_history_are_bounded(clock: SimpleNamespace, monkeypatc
     histories = []
     for _ in range(STEP * (POINTS + 10)):
         clock.now += 1
-        report = meter.report(draining=True)
+        report = await meter.report(draining=True)
         histories += [report["history"]] if "history" in report else []
     assert len(histories) == POINTS + 10
     assert len(histories[-1]) == POINTS
