@@ -124,6 +124,22 @@ async def test_a_report_and_its_history_are_bounded(clock: SimpleNamespace, monk
     assert moments == list(range(moments[0], moments[0] + POINTS * STEP, STEP))
 
 
+async def test_who_ends_while_it_is_added_up_is_counted_once(
+    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"messages_in": 1, "messages_out": 2, "bytes_in": 3, "bytes_out": 4}
+    connections = {number: SimpleNamespace(**counts) for number in range(3 * metrics.FEW)}
+    monkeypatch.setattr(metrics, "registry", SimpleNamespace(connections=connections))
+    adding = asyncio.create_task(metrics.totals_at_leisure())
+    await asyncio.sleep(0)
+    for number in (0, 3 * metrics.FEW - 1):  # one that was added up already, and one that will be
+        clock.counters.ended(connections.pop(number))
+    found = await adding
+    assert {name: found[name] for name in counts} == {name: 3 * metrics.FEW * each for name, each in counts.items()}
+    assert found["closed"] == 0
+    assert metrics.totals() == found | {"closed": 2}
+
+
 def test_the_busiest_topics_are_reported_and_orders_are_not(
     clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
