@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from . import cluster, report, servers
+from . import recording as recorder
 from .client import Poller
 from .contestants import AT_HOME, OURS, OURS_HELD, OURS_STORED, PEERS, PRODUCTION, Contestant
 from .fanout import Crowd, Mode, quiet
@@ -42,16 +43,17 @@ PICTURES = 50
 
 
 class Plan(NamedTuple):
-    """How much is measured: rounds with so many readers each, and seconds of each measurement."""
+    """How much is measured: rounds with so many readers each, and seconds of each measurement, or turns of them."""
 
     readers: tuple[int, ...]
     rounds: int
     seconds: float
     posting: float
+    turns: int
 
 
-FULL = Plan((100, 1_000, 5_000), 3, 1.5, 4)
-QUICK = Plan((100, 1_000), 1, 0.5, 1)
+FULL = Plan((100, 1_000, 5_000), 3, 1.5, 4, recorder.TURNS)
+QUICK = Plan((100, 1_000), 1, 0.5, 1, 3)
 
 
 class Failed(Exception):
@@ -333,6 +335,19 @@ def stretches(results: Results, contestants: list[Contestant], template: Path, p
             print(f"    {mode}: {measured['rate']:,.0f}/s; the longest of {measured['stretches']:,.0f}: {longest}")
 
 
+# Recorded -------------------------------------------------------------------------------------------------------
+
+
+def recording(results: Results, contestants: list[Contestant], template: Path, plan: Plan) -> None:
+    """What a transition costs that the flight recorder notes."""
+    for number in range(plan.rounds):
+        print(f"\nTransitions with the flight recorder and without, round {number + 1} of {plan.rounds}")
+        figures = generate("recording", lambda: "", turns=plan.turns, seconds=plan.seconds)
+        for name, measured in figures.items():
+            print(f"    {name}: {recorder.in_words(measured)}", flush=True)
+            results.recorded.setdefault(name, []).append(measured)
+
+
 COMPARISONS = {
     "fanout": fanout,
     "echo": echo,
@@ -341,6 +356,7 @@ COMPARISONS = {
     "servers": shared,
     "watching": watching,
     "stretches": stretches,
+    "recording": recording,
 }
 
 

@@ -23,8 +23,9 @@ from actors.rules import Rules
 from actors.states import Done, State
 from realtime_project import history
 from realtime_project.topics import Topic, generate_uid, hub
+from tests.actors import inside
 from tests.actors.remote import remote, running, status, until
-from tests.certificates import certificate
+from tests.certificates import DAY, certificate
 from tests.helpers import Server, connect, free_port, unique
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -350,14 +351,7 @@ async def test_a_server_that_hangs_up_at_once_is_not_asked_faster_and_faster(mon
 
 
 # where it may lead ----------------------------------------------------------------------------------------------
-FORBIDDEN = [
-    "127.0.0.1", "localhost", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "127.1", "0", "[::1]", "[::]",
-    "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "169.254.169.254", "2852039166", "10.0.0.1", "0xa.1", "172.16.0.1",
-    "192.168.0.1", "[fe80::1]", "[fc00::1]", "[64:ff9b::7f00:1]", "224.0.0.1", "１２７.0.0.1", "127。0。0。1",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("host", FORBIDDEN)
+@pytest.mark.parametrize("host", [*inside.NAMES, *inside.NUMBERS])
 async def test_ssrf_an_inside_address_is_refused_however_it_is_written(host: str, settings: Any) -> None:
     settings.OUTBOUND_ALLOW = []
     async with remote() as there:
@@ -365,6 +359,17 @@ async def test_ssrf_an_inside_address_is_refused_however_it_is_written(host: str
         async with running(client):
             await until(lambda: client.status == "refused")
             assert "OUTBOUND_ALLOW does not name it" in client.last_error
+        assert there.requests == []
+
+
+@pytest.mark.parametrize("host", inside.NOWHERE)
+async def test_ssrf_what_may_be_an_inside_address_elsewhere_is_not_connected_to(host: str, settings: Any) -> None:
+    settings.OUTBOUND_ALLOW = []
+    async with remote() as there:
+        client = WebSocketClient(f"ws://{host}:{there.port}/", out_stream_from=[topic()])
+        async with running(client):
+            await until(lambda: client.last_error)
+            assert client.status in ("waiting", "refused")
         assert there.requests == []
 
 
@@ -450,6 +455,38 @@ async def test_z57_a_trusted_certificate_is_enough_and_nothing_less(
         async with running(untrusted):
             await until(lambda untrusted=untrusted: untrusted.status == "refused")  # type: ignore[misc]
             assert untrusted.last_error.startswith("the certificate cannot be trusted")
+
+
+@pytest.mark.parametrize(("lasts", "said"), [(1, ""), (-1, "expired")], ids=["valid", "expired"])
+async def test_z57_a_certificate_that_has_expired_is_refused(lasts: int, said: str, tmp_path: Path) -> None:
+    pem = certificate(tmp_path, lasts * DAY)
+    there_trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    there_trust.load_cert_chain(pem)
+    async with remote(ssl=there_trust) as there:
+        url, trust = there.url.replace("ws:", "wss:"), ssl.create_default_context(cafile=pem)
+        client = WebSocketClient(url, out_stream_from=[topic()], trust=trust)
+        async with running(client):
+            await until(lambda: client.status in ("connected", "refused"))
+            assert client.status == ("refused" if said else "connected")
+            assert said in client.last_error
+        assert len(there.requests) == (0 if said else 1), "not a word is said before"
+
+
+async def test_z57_the_authorities_of_ssl_cert_file_are_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hasty: None
+) -> None:
+    pem = certificate(tmp_path)
+    there_trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    there_trust.load_cert_chain(pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    links.system_trust.cache_clear()
+    try:
+        async with remote(ssl=there_trust) as there:
+            client = WebSocketClient(there.url.replace("ws:", "wss:"), out_stream_from=[topic()])
+            async with running(client):
+                await connected(client)
+    finally:
+        links.system_trust.cache_clear()
 
 
 def test_z57_no_certificate_is_excused() -> None:
