@@ -1,5 +1,6 @@
 """What was not left properly: the sessions of actors that are gone from a server that goes on."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -27,6 +28,27 @@ def session(name: str, *, server: str = SERVER, token: str | None = None, due: b
         token=token,
         due_at=now - timedelta(seconds=1) if due else None,
     )
+
+
+async def test_where_many_timers_run_out_at_once_nobody_waits_for_the_next_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = [keeper.MOST, keeper.MOST, 3, 0]
+    looks: list[int] = []
+
+    async def look(known: object) -> int:
+        looks.append(taken[len(looks)])
+        return looks[-1]
+
+    async def sleep(seconds: float) -> None:
+        if looks:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(keeper, "look", look)
+    monkeypatch.setattr("actors.keeper.asyncio.sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await keeper.keep()
+    assert looks == [keeper.MOST, keeper.MOST, 3]
 
 
 def owned() -> set[str]:
