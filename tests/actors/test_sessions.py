@@ -209,8 +209,9 @@ async def test_a_session_is_bound_to_its_user_and_its_endpoint(own: Server) -> N
         async with session(own, token, cookie) as (socket, other):
             assert other["resumed"] is False
             assert await socket.recv() == "resumed False at 0"
-    async with session(own, token, ann, path="ws/names/") as (socket, other):
-        assert other["resumed"] is False
+    for path in ("ws/names/", "ws/acted/kept/too/"):
+        async with session(own, token, ann, path=path) as (socket, other):
+            assert other["resumed"] is False
     async with session(own, token, ann) as (socket, _):
         assert await socket.recv() == "resumed True at 2"
 
