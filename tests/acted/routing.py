@@ -209,6 +209,14 @@ def hold(message: str, state: Counter) -> Any:
     return [say(state, "held")], state
 
 
+@rules.on("hold midway", Counter)
+async def hold_midway(message: str, state: Counter) -> Any:
+    await asyncio.sleep(0)
+    time.sleep(0.15)
+    await asyncio.sleep(0)
+    return [say(state, "held")], state
+
+
 @rules.on("rest", Counter)
 def rest(message: str, state: Counter) -> Any:
     assert state.topic_out
