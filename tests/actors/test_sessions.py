@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -181,6 +181,27 @@ async def test_two_connections_claim_one_session_and_the_later_wins(own: Server)
     assert await logged(own) == ["left at 3 with 1000"], (
         "the former actor is not the session's any more: it takes leave of nobody"
     )
+
+
+async def test_of_many_that_claim_one_session_at_the_same_moment_one_has_it(own: Server) -> None:
+    """As when a browser restores its tabs. The others are told, though they do nothing."""
+    async with session(own) as (socket, greeting):
+        await socket.recv()
+        await count(socket, 2)
+    offered = ["session", f"session.{greeting['token']}"]
+    async with AsyncExitStack() as stack:
+        claims = (stack.enter_async_context(connect(own.ws("ws/acted/kept/"), subprotocols=offered)) for _ in range(12))
+        sockets = await asyncio.gather(*claims)
+        ends = [asyncio.create_task(socket.closed(60)) for socket in sockets]
+        async with asyncio.timeout(20):
+            while sum(end.done() for end in ends) < 11:
+                await asyncio.sleep(0.05)
+        codes = [end.result()[0] for end in ends if end.done()]
+        assert codes == [4409] * 11
+        [(_, end)] = [(socket, end) for socket, end in zip(sockets, ends, strict=True) if not end.done()]
+        end.cancel()
+    [[_, state, *_]] = await rows(own)
+    assert json.loads(state)["count"] == 2
 
 
 async def test_what_the_former_connection_still_wants_to_save_is_refused(own: Server) -> None:
