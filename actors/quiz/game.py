@@ -7,6 +7,7 @@ the question is over.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ import msgspec
 from ..naming import folded, mistake
 
 NAME = 24  # characters of a player's name
-PLAYERS = 30  # of one game
+PLAYERS = 100  # of one game: each change of it is told to each of them
 CHOICES = 4
 RIGHT, QUICK = 500, 500  # points for being right, and for being right at once; half the time, half of them
 
@@ -221,7 +222,6 @@ def view(game: Game, key: str, now: float, pending: int | None = None) -> dict[s
     pending: the answer that is on its way.
     """
     player = game.player(key)
-    is_over = game.phase in ("reveal", "podium")
     given = game.answer_of(player)
     shown: dict[str, Any] = {
         "type": "game",
@@ -239,17 +239,7 @@ def view(game: Game, key: str, now: float, pending: int | None = None) -> dict[s
             "pending": given is None and pending is not None,
         },
         "host": game.host.name,
-        "players": [
-            {
-                "seat": each.seat,
-                "name": each.name,
-                "points": each.points,
-                "place": 1 + sum(other.points > each.points for other in game.players),
-                "answered": game.answer_of(each) is not None,
-                "gain": game.gain(each) if is_over and game.round else 0,
-            }
-            for each in sorted(game.players, key=lambda each: (-each.points, each.seat))
-        ],
+        "players": standings(game),
     }
     if game.phase in ("question", "reveal"):
         shown["length"] = round(1000 * (game.format.question if game.phase == "question" else game.format.reveal))
@@ -259,4 +249,27 @@ def view(game: Game, key: str, now: float, pending: int | None = None) -> dict[s
         shown["right"] = game.question.right
         shown["counts"] = [choices.count(number) for number in range(len(game.question.choices))]
         shown["last"] = game.round == len(game.questions)
+    return shown
+
+
+@functools.lru_cache(maxsize=64)
+def standings(game: Game) -> list[dict[str, Any]]:
+    """The players as all of them are shown, the first one first: worked out once for all. Nobody may change it."""
+    is_over = game.phase in ("reveal", "podium")
+    answered = {given.seat for given in game.answers}
+    shown: list[dict[str, Any]] = []
+    place = 0
+    for number, each in enumerate(sorted(game.players, key=lambda each: (-each.points, each.seat)), 1):
+        if not shown or each.points != shown[-1]["points"]:
+            place = number
+        shown.append(
+            {
+                "seat": each.seat,
+                "name": each.name,
+                "points": each.points,
+                "place": place,
+                "answered": each.seat in answered,
+                "gain": game.gain(each) if is_over and game.round else 0,
+            }
+        )
     return shown

@@ -58,10 +58,21 @@ export class Lobby {
     else this.#waiting.textContent = `${view.host} begins when everybody is here.`;
   }
 
+  /** Who has come or gone since, for those who do not see the list. */
+  news(before, { players }) {
+    const others = (all, known) => all.filter(({ seat }) => known.every((each) => each.seat !== seat)).map(({ name }) => name);
+    const came = others(players, before.players);
+    const gone = others(before.players, players);
+    const said = [came.length && `${listed(came)} ${came.length === 1 ? "has" : "have"} come.`, gone.length && `${listed(gone)} ${gone.length === 1 ? "has" : "have"} left.`].filter(Boolean);
+    return said.length ? [...said, `${plural(players.length, "player is", "players are")} here.`].join(" ") : "";
+  }
+
   summary(view) {
     return `You are in game ${[...view.code].join(" ")}. ${plural(view.players.length, "player is", "players are")} here.`;
   }
 }
+
+const listed = (names) => new Intl.ListFormat("en").format(names);
 
 async function copied(text, field) {
   try {
