@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import msgspec
+from channels.layers import get_channel_layer
 from django.urls import path
 
 from actors import examples, outbound, runtime
@@ -37,6 +38,7 @@ from actors.states import Done, State
 from actors.store import Store
 from chat.consumers import TopicConsumer
 from realtime_project import database
+from realtime_project.models import Connection
 from realtime_project.registry import registry
 from realtime_project.topics import Topic, hub
 
@@ -44,6 +46,7 @@ logger = logging.getLogger("acted")
 log = Topic("acted.log", history=True)  # what happened, once each
 news = Topic("acted.news")
 diary = Store("acted.diary")
+gate = asyncio.Event()
 
 
 class Counter(State, frozen=True):
@@ -186,6 +189,18 @@ async def slowly(message: str, state: Counter) -> Any:
     return [say(state, "at last")], state
 
 
+@rules.on("wait", Counter)
+async def wait(message: str, state: Counter) -> Any:
+    await gate.wait()
+    return [], state
+
+
+@rules.on("open", Counter)
+def open_gate(message: str, state: Counter) -> Any:
+    gate.set()
+    return [say(state, "opened")], state
+
+
 @rules.on("hold", Counter)
 def hold(message: str, state: Counter) -> Any:
     time.sleep(0.15)
@@ -284,6 +299,13 @@ def write_badly(message: str, state: Counter) -> Any:
     return [*bad, Publish(log, "never"), say(state, "never")], Counter(state.topic_out, 1_000)
 
 
+@rules.on(lambda message: message.startswith("spread "), Counter)
+def spread(message: str, state: Counter) -> Any:
+    """Many rows in one transaction, in the order of the client's choosing."""
+    keys = message.split()[1:]
+    return [*(Write(diary.incr_sync, key) for key in keys), say(state, "spread")], state
+
+
 @rules.on("close", Counter)
 def close(message: str, state: Counter) -> Any:
     return [say(state, "closing"), Close(4321, "as you wish")], state
@@ -365,6 +387,38 @@ def end_kept(message: ClientDisconnected, state: Counter) -> Any:
     return [Publish(log, f"left at {state.count} with {message.code}")], state
 
 
+class Tally(State, frozen=True, tag="Counter"):
+    """What a Counter has become."""
+
+    topic_out: Topic | None = None
+    total: int = 0
+
+
+newer = Rules(version=2)
+
+
+@newer.upcast(1)
+def count_is_total(data: dict[str, Any]) -> dict[str, Any]:
+    return {"state": "Counter", "topic_out": data.get("topic_out"), "total": data["count"]}
+
+
+@newer.on(ClientConnected, Tally)
+def begin_newer(message: ClientConnected, state: Tally) -> Any:
+    return [Publish(message.topic_out, f"resumed {message.resumed} at {state.total}")], Tally(
+        message.topic_out, state.total
+    )
+
+
+@newer.on("alarm", Tally)
+def set_newer_alarm(message: str, state: Tally) -> Any:
+    return [Schedule("alarm", after=0.3), say(state, "set")], state
+
+
+@newer.on(Timeout("alarm"), Tally)
+def newer_alarm_rang(message: Timeout, state: Tally) -> Any:
+    return [Publish(log, f"rang at {state.total}")], Tally(state.topic_out, state.total + 100)
+
+
 # what reaches out ------------------------------------------------------------------------------------------------
 bridge, arrived = Topic("acted.bridge"), Topic("acted.arrived", history=True)
 inbox, outbox = Topic("acted.inbox"), Topic("acted.outbox")
@@ -438,12 +492,18 @@ async def left(scope: Any, receive: Any, send: Any) -> None:
     """Counts what this process holds of others."""
     await send({"type": "websocket.accept"})
     tasks = sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks())  # type: ignore[union-attr]
+    scheduled: Any = asyncio.get_running_loop()
+    timers = [each for each in scheduled._scheduled if not each.cancelled() and "Actor" in repr(each)]
+    layer: Any = get_channel_layer()
     told = {
         "actors": len(runtime.actors),
         "feeds": sum(not name.startswith(("control:", "presence")) for name in hub().feeds),
         "tasks": [name for name in tasks if not name.startswith(("Feed.", "Orders."))],
         "sessions": await database.run(ActorSession.objects.count),
         "connections": len(registry.connections),
+        "timers": len(timers),
+        "groups": len(layer.groups),
+        "rows": await database.run(Connection.objects.exclude(endpoint="/ws/acted/left/").count),
     }
     await send({"type": "websocket.send", "text": json.dumps(told)})
     while (await receive())["type"] != "websocket.disconnect":
@@ -478,6 +538,7 @@ urlpatterns = [
         "ws/acted/kept/",
         ActorConsumer.as_asgi(initial_state=Counter(), rules=kept, messages=[Alarm, Rang], persist=True),
     ),
+    path("ws/acted/newer/", ActorConsumer.as_asgi(initial_state=Tally(), rules=newer, persist=True)),
     path("ws/acted/recorded/echo/", recorded(examples.Guest(), examples.echo)),
     path("ws/acted/recorded/names/", recorded(examples.Unnamed(), examples.names, persist=True)),
     path(

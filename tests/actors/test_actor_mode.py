@@ -179,6 +179,25 @@ async def test_z37_also_while_a_handler_waits(acted: Server) -> None:
         assert [await socket.recv() for _ in range(4)] == ["at last", "1", "at last", "2"]
 
 
+async def test_a_mailbox_is_bounded_whoever_floods_it(start_server) -> None:
+    """Ten thousand messages of others may wait for a handler that does; the rest is dropped, and the log says so."""
+    server = start_server(**ACTED)
+    url = server.ws("ws/acted/")
+    async with connect(url) as ann, connect(url) as bob, connect(server.ws("ws/acted/post/")) as postman:
+        told, others = await hello(ann), await hello(bob)
+        await ann.send("wait")
+        for _ in range(10_500):
+            await postman.send_json([told["topic_in"], "add"])
+        await postman.send_json([others["topic_out"], "posted"])
+        assert await bob.recv(60) == "posted"
+        await ann.send("done")
+        assert await ask(bob, "open") == "opened"
+        heard = [await ann.recv() for _ in range(10_000)]
+        assert heard == [str(number) for number in range(1, 10_001)]
+        assert await ann.recv() == "done"
+    assert "10000 messages wait, others are dropped" in server.log()
+
+
 async def test_z39_neither_rules_nor_a_state() -> None:
     rules = Rules({(str, object): lambda message, state: ([], state)})
     halves: list[dict[str, Any]] = [{}, {"rules": rules}, {"initial_state": 1}]
@@ -376,6 +395,12 @@ async def test_z28_z72_actors_are_listed_read_and_stopped(acted: Server) -> None
             if connection not in json.loads(await ask(staff, "list")):
                 break
             await asyncio.sleep(0.05)
+        async with connect(acted.ws("ws/acted/post/")) as postman, connect(acted.ws("ws/acted/")) as other:
+            before, told = (await logged(acted)), await hello(other)
+            for topic in (told["topic_in"].replace(told["connection"], connection), told["topic_in"]):
+                await postman.send_json([topic, "add"])
+            assert await other.recv() == "1", "nothing is dispatched to who has gone"
+            assert await logged(acted) == before
         assert json.loads(await ask(staff, f"state {connection}")) is None
         assert json.loads(await ask(staff, f"stop {connection}")) is False, "stopped already: no mistake"
 
@@ -398,7 +423,9 @@ async def test_a_thousand_come_and_go_and_leave_nothing(start_server) -> None:
     alarm = '{"type":"Alarm","seconds":0,"word":"x"}'
     await visit("ws/acted/", "louder", "later", "call")
     await asyncio.sleep(1.5)
-    before = await left()
+    async with asyncio.timeout(15):
+        while (before := await left())["rows"]:
+            await asyncio.sleep(0.3)
     for _ in range(20):
         await asyncio.gather(*(visit("ws/acted/", "louder", "later", "call") for _ in range(25)))
         await asyncio.gather(*(visit("ws/acted/kept/", "add", alarm) for _ in range(25)))
@@ -406,7 +433,7 @@ async def test_a_thousand_come_and_go_and_leave_nothing(start_server) -> None:
     while (after := await left()) != before:
         assert asyncio.get_running_loop().time() < deadline, (before, after)
         await asyncio.sleep(0.3)
-    assert after["actors"] == after["sessions"] == 0
+    assert after["actors"] == after["sessions"] == after["timers"] == after["rows"] == 0
 
 
 ACTORS = """

@@ -238,6 +238,30 @@ def test_rules_compose_in_order():
         both | {}  # type: ignore[operator]
 
 
+def test_what_happens_with_a_state_is_composed_and_not_declared_twice():
+    login, chat = (Rules({(str, state): lambda m, s: ([], Named(m))}) for state in (Guest, Named))
+    login.on_exit(Guest)(lambda state: [Publish(ROOM, "left guest")])
+    chat.on_entry(Named)(lambda state: [Publish(ROOM, f"entered {state.name}")])
+    effects, state = (login | chat).transition(Guest(), "bob")
+    assert [effect.content for effect in effects if isinstance(effect, Publish)] == ["left guest", "entered bob"]
+    assert state == Named("bob")
+    for declare in (Rules.on_entry, Rules.on_exit):
+        one, other = Rules(), Rules()
+        declare(one, Guest)(lambda state: [])
+        declare(other, Guest)(lambda state: [])
+        with pytest.raises(ValueError, match=r"Guest.* already: .*test_rules.py:\d+"):
+            one | other
+
+
+def test_versions_compose():
+    old, new = Rules({(str, Guest): says("x")}), Rules({(str, Named): says("y")}, version=3)
+    new.upcast(1)(lambda data: data)
+    new.upcast(2)(lambda data: data)
+    both = old | new
+    assert both.version == 3
+    assert both.upcasters.keys() == {1, 2}
+
+
 def test_a_states_effects_stand_around_those_of_the_rule():
     rules = Rules({("go", Guest): lambda m, s: ([Publish(ROOM, "going")], Named("bob")), ("stay", Any): says("here")})
     rules.on_exit(Guest)(lambda state: [Publish(ROOM, "left guest")])
