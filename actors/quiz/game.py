@@ -41,6 +41,7 @@ class Format(msgspec.Struct, frozen=True):
     question: float = 20.0
     reveal: float = 8.0
     idle: float = 1800.0  # a lobby in which nobody begins, or a podium that nobody leaves
+    patience: float = 15.0  # with who has gone, but may be loading the page again: nobody waits for them any longer
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -62,6 +63,7 @@ class Player(msgspec.Struct, frozen=True):
     seat: int  # known to all, and never given again in this game
     name: str
     points: int = 0
+    away: bool = False  # for a while now; the seat and the points are kept
 
 
 class Game(msgspec.Struct, frozen=True):
@@ -72,7 +74,7 @@ class Game(msgspec.Struct, frozen=True):
     address: str  # of whoever opened it
     format: Format
     questions: tuple[Question, ...]
-    players: tuple[Player, ...]  # the first one is the host
+    players: tuple[Player, ...]  # the first one who is here is the host
     seats: int  # given so far
     ends_at: float  # when the phase is over, whatever happens
     phase: Phase = "lobby"
@@ -83,7 +85,7 @@ class Game(msgspec.Struct, frozen=True):
 
     @property
     def host(self) -> Player:
-        return self.players[0]
+        return next((player for player in self.players if not player.away), self.players[0])
 
     @property
     def question(self) -> Question:
@@ -139,6 +141,24 @@ def left(game: Game, key: str, now: float) -> Game:
     return _ended_early(msgspec.structs.replace(game, players=players), now)
 
 
+def gone(game: Game, key: str, now: float) -> Game:
+    """A player is away: another one who is here is host, and nobody waits for this one's answer."""
+    return _ended_early(_with(game, key, True), now)
+
+
+def back(game: Game, key: str) -> Game:
+    """... and is here again."""
+    return _with(game, key, False)
+
+
+def _with(game: Game, key: str, away: bool) -> Game:
+    player = game.player(key)
+    if player.away == away:
+        return game
+    changed = msgspec.structs.replace(player, away=away)
+    return msgspec.structs.replace(game, players=tuple(changed if each is player else each for each in game.players))
+
+
 def fit(name: str) -> str:
     """The name, if it can be one."""
     name = name.strip()
@@ -150,6 +170,7 @@ def fit(name: str) -> str:
 # rounds -----------------------------------------------------------------------------------------------------------
 def begun(game: Game, key: str, now: float) -> Game:
     """The host begins."""
+    game = back(game, key)
     if game.player(key) != game.host:
         raise Refusal("not_host", f"{game.host.name} begins the game.")
     if game.phase != "lobby":
@@ -158,7 +179,8 @@ def begun(game: Game, key: str, now: float) -> Game:
 
 
 def answered(game: Game, key: str, step: int, choice: int, now: float) -> Game:
-    """An answer counts once, and while its question is open. When all have answered, the question is over."""
+    """An answer counts once, and while its question is open. When all who are here have, the question is over."""
+    game = back(game, key)
     player = game.player(key)
     if game.step == step and game.answer_of(player):
         raise Refusal("answered", "You have answered already. The first answer counts.")
@@ -185,6 +207,7 @@ def moved_on(game: Game, step: int, now: float) -> Game:
 
 def again(game: Game, key: str, questions: Sequence[Question], now: float) -> Game:
     """The host opens the lobby once more: the same players, other questions, no points."""
+    game = back(game, key)
     if game.player(key) != game.host:
         raise Refusal("not_host", f"{game.host.name} decides whether you play again.")
     if game.phase != "podium":
@@ -199,7 +222,8 @@ def _asked(game: Game, number: int, now: float) -> Game:
 
 
 def _ended_early(game: Game, now: float) -> Game:
-    if game.phase == "question" and all(game.answer_of(player) for player in game.players):
+    here = [player for player in game.players if not player.away]
+    if game.phase == "question" and here and all(game.answer_of(player) for player in here):
         return _revealed(game, now)
     return game
 
@@ -268,6 +292,7 @@ def standings(game: Game) -> list[dict[str, Any]]:
                 "name": each.name,
                 "points": each.points,
                 "place": place,
+                "away": each.away,
                 "answered": each.seat in answered,
                 "gain": game.gain(each) if is_over and game.round else 0,
             }

@@ -88,7 +88,18 @@ async def join(code: str, key: str, name: str) -> Entered | Refused:
 
 
 async def look(code: str, key: str) -> Change | Refused:
-    return await _told(code, Change, lambda: read(code, key))
+    """How it stands, for a player who is here again."""
+
+    def back() -> Game:
+        game = read(code, key)
+        return change(code, lambda game, now: play.back(game, key)) if game.player(key).away else game
+
+    return await _told(code, Change, back)
+
+
+async def step_out(code: str, key: str) -> Change | Refused:
+    """A player has been away for a while."""
+    return await _told(code, Change, lambda: change(code, lambda game, now: play.gone(game, key, now)))
 
 
 async def begin(code: str, key: str) -> Change | Refused:

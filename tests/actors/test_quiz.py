@@ -176,6 +176,28 @@ async def test_the_round_and_its_deadline_outlive_the_server(start_server: Calla
         assert min(each["points"] for each in shown["players"]) > 500
 
 
+async def test_who_stays_away_is_waited_for_no_longer_and_keeps_the_seat(acted: Server) -> None:
+    async with sits(acted) as bob, sits(acted) as cy:
+        async with sits(acted) as ann:
+            code = await opens(ann)
+            await joins(bob, code, "bob")
+            await joins(cy, code, "cy")
+        shown = await bob.hears(lambda frame: frame.get("type") == "game" and frame["you"]["host"])
+        assert [(each["name"], each["away"]) for each in shown["players"]] == [
+            ("ann", True), ("bob", False), ("cy", False),
+        ]  # fmt: skip
+        [answer, *_] = right_answers(acted, code)
+        await bob.send("Begin")
+        shown = await cy.sees("question")
+        for player in (bob, cy):
+            await player.send("Answer", step=shown["step"], choice=answer)
+        await cy.sees("reveal")
+        async with sits(acted, ann.token) as ann:
+            shown = await ann.hears(lambda frame: frame.get("type") == "game" and not frame["players"][-1]["away"])
+            assert (shown["you"]["host"], shown["you"]["seat"], shown["players"][-1]["name"]) == (True, 0, "ann")
+            await bob.hears(lambda frame: frame.get("host") == "ann")
+
+
 async def test_a_game_goes_on_to_its_end_while_everybody_is_away(acted: Server) -> None:
     async with sits(acted, path=QUICK) as ann:
         code = await opens(ann)

@@ -1,4 +1,4 @@
-"""Outbound clients in a browser: staff make one, start and stop it, and see how it goes without loading the page again."""
+"""Outbound clients in a browser: staff make one, start it and stop it, and see how it goes while it does."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -45,7 +45,8 @@ export class Lobby {
     this.#count.textContent = plural(players.length, "player is here", "players are here");
     const people = [...players].sort((one, other) => one.seat - other.seat).map((player) => {
       const element = this.#guests.get(player.seat) ?? h("li", { class: "guest" }, face(player), h("bdi", {}, player.name), h("small", {}));
-      const roles = [player.seat === you.seat && "you", player.name === view.host && "host"].filter(Boolean);
+      const roles = [player.seat === you.seat && "you", player.name === view.host && "host", player.away && "away"].filter(Boolean);
+      element.classList.toggle("away", player.away);
       element.lastChild.textContent = roles.join(", ");
       element.lastChild.hidden = !roles.length;
       this.#guests.set(player.seat, element);

@@ -161,7 +161,8 @@ export class Round {
   #face(player, answered) {
     const element = this.#known.get(player.seat) ?? h("li", { class: "face", title: player.name }, face(player), h("span", { class: "visually-hidden" }));
     element.classList.toggle("has-answered", answered);
-    element.lastChild.textContent = `${player.name}${answered ? " has answered" : ""}`;
+    element.lastChild.textContent = `${player.name}${answered ? " has answered" : player.away ? " is away" : ""}`;
+    element.hidden = player.away && !answered;
     this.#known.set(player.seat, element);
     return element;
   }
@@ -172,7 +173,7 @@ export class Round {
     if (phase === "question") {
       if (mine === null) return this.#clock.isOver ? "Time is up." : "";
       if (this.#sent !== null || you.pending) return "Your answer is on its way.";
-      const left = players.filter((player) => !player.answered).length;
+      const left = players.filter((player) => !player.answered && !player.away).length;
       return left ? `Answered. Waiting for ${left === 1 ? "one more player" : `${left} more players`}.` : "Answered.";
     }
     const gain = players.find((player) => player.seat === you.seat).gain;

@@ -40,10 +40,11 @@ export class Standings {
   #row(player, isYou) {
     const row = this.#rows.get(player.seat) ?? h("li", { class: "standing" });
     row.classList.toggle("mine", isYou);
+    row.classList.toggle("away", player.away);
     row.replaceChildren(
       h("span", { class: "place" }, h("span", { class: "visually-hidden" }, "Place "), `${player.place}`),
       face(player),
-      h("span", { class: "who" }, h("bdi", {}, player.name), isYou && h("small", {}, "you")),
+      h("span", { class: "who" }, h("bdi", {}, player.name), isYou && h("small", {}, "you"), player.away && h("small", {}, "away")),
       player.gain ? h("span", { class: "gain" }, `+${player.gain.toLocaleString("en")}`) : "",
       h("span", { class: "points" }, player.points.toLocaleString("en"), h("span", { class: "visually-hidden" }, " points")),
     );
