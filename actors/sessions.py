@@ -28,6 +28,7 @@ from .models import ActorSession
 
 MOVED = 4409  # close code: the session was taken up by another connection
 PART = 500  # owners a query
+MOST = 1_000  # of one holder deleted at once: who opened more at one time loses them one opening after the other
 AGAIN = timedelta(hours=1)  # until what could not be read is tried again
 FIELDS = ["version", "state", "timers", "due_at", "owner", "server", "saved_at"]
 
@@ -216,10 +217,11 @@ def leave(server: str, owners: Collection[str]) -> None:
 def _make_room(begun: Sequence[ActorSession], resumed: Collection[str]) -> None:
     """Of those who have more sessions than anybody needs, delete the ones that were left the longest ago."""
     coming = Counter(row.holder for row in begun)
-    rows = ActorSession.objects.filter(holder__in=coming).values_list("holder").annotate(number=Count("pk")).order_by()
-    for holder, number in rows:
+    counts = ActorSession.objects.filter(holder__in=coming).values_list("holder").annotate(number=Count("pk"))
+    for holder, number in counts.order_by():
         if (more := number + coming[holder] - settings.SESSIONS_PER_ADDRESS) > 0:
-            _delete(ActorSession.objects.filter(holder=holder).exclude(pk__in=resumed).order_by("saved_at"), more)
+            rows = ActorSession.objects.filter(holder=holder).exclude(pk__in=resumed)
+            _delete(rows.order_by("saved_at"), min(more, MOST))
 
 
 def _delete(rows: QuerySet[ActorSession], most: int) -> int:

@@ -24,7 +24,7 @@ import psycopg
 from . import cluster, report, servers
 from . import recording as recorder
 from .client import Poller
-from .contestants import AT_HOME, OURS, OURS_STORED, PEERS, PRODUCTION, Contestant
+from .contestants import AT_HOME, OURS, OURS_HELD, OURS_STORED, PEERS, PRODUCTION, Contestant
 from .fanout import Crowd, Mode, quiet
 from .generator import Figures
 from .processes import PROJECT, Server
@@ -316,6 +316,25 @@ took.sort()
 print(json.dumps({{"median": took[{PICTURES} // 2], "longest": took[-1], "connections": Connection.objects.count()}}))
 """
 
+
+def stretches(results: Results, contestants: list[Contestant], template: Path, plan: Plan) -> None:
+    """How long the event loop is held at a stretch."""
+    readers = max(plan.readers)
+    for number in range(plan.rounds):
+        print(f"\nThe loop's stretches with {readers:,} readers, round {number + 1} of {plan.rounds}")
+        with servers.fresh(OURS_HELD, template) as server:
+            told = {"path": OURS_HELD.broadcast, "readers": readers, "modes": [asdict(mode) for mode in MODES]}
+            figures = generate(
+                "stretches", server.log, port=server.port, server=server.pid, seconds=plan.posting, **told
+            )
+        for mode, measured in figures.items():
+            results.stretches.setdefault(mode, []).append(measured)
+            longest = (
+                f"{measured['longest']:.1f} ms, {measured['most']:.1f} of them worked, p99.9 {measured['p999']:.1f}"
+            )
+            print(f"    {mode}: {measured['rate']:,.0f}/s; the longest of {measured['stretches']:,.0f}: {longest}")
+
+
 # Recorded -------------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +355,7 @@ COMPARISONS = {
     "transitions": transitions,
     "servers": shared,
     "watching": watching,
+    "stretches": stretches,
     "recording": recording,
 }
 

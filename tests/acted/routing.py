@@ -191,6 +191,8 @@ async def slowly(message: str, state: Counter) -> Any:
 
 @rules.on("wait", Counter)
 async def wait(message: str, state: Counter) -> Any:
+    assert state.topic_out
+    await state.topic_out.publish("waiting")  # not an effect: those come when the handler is through
     await gate.wait()
     return [], state
 
@@ -224,6 +226,42 @@ def not_now(message: str, state: Resting) -> Any:
 
 
 rules.ignore(bytes, Resting)
+
+
+class Quiet(State, frozen=True):
+    """Waits until nothing comes for a while, and says when it begins and ends."""
+
+    topic_out: Topic
+    count: int
+
+
+@rules.on("quiet", Counter)
+def be_quiet(message: str, state: Counter) -> Any:
+    assert state.topic_out
+    return [say(state, "the rule")], Quiet(state.topic_out, state.count)
+
+
+@rules.on_entry(Quiet)
+def quiet_begins(state: Quiet) -> Any:
+    return [say(state, "entered"), EventTimeout(0.4)]
+
+
+@rules.on_exit(Quiet)
+def quiet_ends(state: Quiet) -> Any:
+    return [say(state, "left")]
+
+
+@rules.on(str, Quiet)
+def disturbed(message: str, state: Quiet) -> Any:
+    return [say(state, f"disturbed by {message}"), EventTimeout(0.4)], state
+
+
+@rules.on(Timeout("event"), Quiet)
+def nothing_came(message: Timeout, state: Quiet) -> Any:
+    return [say(state, "nothing came")], Counter(state.topic_out, state.count)
+
+
+rules.ignore(bytes, Quiet)
 
 
 @rules.on("later", Counter)

@@ -185,7 +185,7 @@ async def test_a_mailbox_is_bounded_whoever_floods_it(start_server) -> None:
     url = server.ws("ws/acted/")
     async with connect(url) as ann, connect(url) as bob, connect(server.ws("ws/acted/post/")) as postman:
         told, others = await hello(ann), await hello(bob)
-        await ann.send("wait")
+        assert await ask(ann, "wait") == "waiting"
         for _ in range(10_500):
             await postman.send_json([told["topic_in"], "add"])
         await postman.send_json([others["topic_out"], "posted"])
@@ -327,6 +327,19 @@ async def test_z70_timers_run_out(acted: Server) -> None:
         came = [await socket.recv() for _ in range(6)]
     assert came.count("timer later") == 1
     assert came.count("timer often") == 5
+
+
+async def test_a_state_is_entered_and_left_with_effects_and_waits_for_silence(acted: Server) -> None:
+    async with connect(acted.ws("ws/acted/")) as socket:
+        await hello(socket)
+        assert await ask(socket, "add") == "1"
+        await socket.send("quiet")
+        assert [await socket.recv(), await socket.recv()] == ["the rule", "entered"]
+        for _ in range(6):  # longer, together, than the silence it waits for
+            assert await ask(socket, "me") == "disturbed by me"
+            await asyncio.sleep(0.1)
+        assert [await socket.recv(), await socket.recv()] == ["left", "nothing came"]
+        assert await ask(socket, "add") == "2"
 
 
 async def test_a_state_that_waits_puts_messages_aside(acted: Server) -> None:
