@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from ipaddress import ip_network
@@ -23,6 +23,7 @@ from actors.messages import Message, ServerConnected, ServerDisconnected
 from actors.rules import Rules
 from actors.states import Done, State
 from realtime_project import history
+from realtime_project.hub import Hub
 from realtime_project.topics import Topic, generate_uid, hub
 from tests.actors import inside
 from tests.actors.remote import remote, running, status, until
@@ -33,13 +34,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-async def _house(settings: Any) -> AsyncIterator[None]:
+async def _house(fresh_hub: Hub, settings: Any) -> None:
     """This machine may be connected to, and the hub ends with the test."""
     settings.OUTBOUND_ALLOW = [ip_network("127.0.0.0/8")]
-    serving = hub()
-    yield
-    serving.close()
-    await asyncio.sleep(0)
 
 
 @pytest.fixture
