@@ -18,8 +18,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
+
+from realtime_project.listing import Live
 
 from . import (
     outbound_admin,  # noqa: F401  # which registers its own
@@ -31,17 +32,11 @@ NEWEST = 3_000  # steps that are looked at for what one may filter by
 CHOICES = 40  # of one filter
 
 
-class Recorded(ModelAdmin):  # type: ignore[misc]
-    """A list that renews itself, for who may see recordings."""
-
-    show_full_result_count = False
-    list_per_page = 100
-    list_fullwidth = True
-    actions_list_hide_default = False
+class Recorded(Live):
+    """A list for who may see recordings."""
 
     class Media:
-        js = ("admin_panel/live.js",)
-        css = {"all": ("admin_panel/panel.css", "actors/watching.css")}
+        css = {"all": ("actors/watching.css",)}
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
