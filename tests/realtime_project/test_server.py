@@ -17,7 +17,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidHandshake
 
-from tests.helpers import PATIENCE, PROJECT, TRACEBACK, ChatClient, Server, Socket, connect, guest
+from tests.helpers import PATIENCE, PROJECT, TRACEBACK, ChatClient, Server, Socket, connect, free_port, guest
 
 MIB = 1024 * 1024
 QUIET = {"DJANGO_SETTINGS_MODULE": "tests.mounted.settings"}
