@@ -557,7 +557,7 @@ def recorded(state: State, rules: Rules, **options: Any) -> Any:
     return ActorConsumer.as_asgi(initial_state=state, rules=rules, record=True, **options)
 
 
-SHORT = Format(rounds=2, question=60, reveal=1)
+SHORT = Format(rounds=2, question=60, reveal=1, patience=1)
 
 urlpatterns = [
     path("ws/acted/left/", left),  # type: ignore[arg-type]
@@ -592,6 +592,6 @@ urlpatterns = [
         recorded(players.Arriving(SHORT), players.quiz, messages=players.MESSAGES, persist=True),
     ),
     path("ws/acted/quiz/", QuizConsumer.of(SHORT)),
-    path("ws/acted/quiz/shown/", QuizConsumer.of(Format(rounds=2, question=60, reveal=3))),
+    path("ws/acted/quiz/shown/", QuizConsumer.of(Format(rounds=2, question=60, reveal=3, patience=1))),
     path("ws/acted/quiz/quick/", QuizConsumer.of(Format(rounds=2, question=2, reveal=1))),
 ]
