@@ -61,9 +61,7 @@ def test_timers_run_out_here_for_sessions_that_nobody_has_and_that_can_be_read()
     assert ActorSession.objects.get(pk="of a version to come").due_at is not None
 
 
-async def test_where_many_timers_run_out_at_once_nobody_waits_for_the_next_look(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_could_not_be_played_is_tried_again_and_what_could_not_be_read_is_as_it_was() -> None:
     taken = [keeper.MOST, keeper.MOST, 3, 0]
     looks: list[int] = []
 
