@@ -18,8 +18,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
+
+from realtime_project.listing import Live
 
 from . import (
     outbound_admin,  # noqa: F401  # which registers its own
@@ -31,17 +32,11 @@ NEWEST = 3_000  # steps that are looked at for what one may filter by
 CHOICES = 40  # of one filter
 
 
-class Recorded(ModelAdmin):  # type: ignore[misc]
-    """A list that renews itself, for who may see recordings."""
-
-    show_full_result_count = False
-    list_per_page = 100
-    list_fullwidth = True
-    actions_list_hide_default = False
+class Recorded(Live):
+    """A list for who may see recordings."""
 
     class Media:
-        js = ("admin_panel/live.js",)
-        css = {"all": ("admin_panel/panel.css", "actors/watching.css")}
+        css = {"all": ("actors/watching.css",)}
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -203,7 +198,7 @@ class StepAdmin(Recorded):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        step = Step.objects.filter(pk=object_id).first() if object_id.isdigit() else None
+        step = Step.objects.filter(pk=object_id).first() if watching.is_number(object_id) else None
         if step is None:
             messages.warning(request, "That step has gone meanwhile.")
             return redirect("admin:actors_step_changelist")

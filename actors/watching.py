@@ -147,7 +147,12 @@ def life(row: Any) -> str:
 
 def _page_of(steps: Any, number: str) -> int:
     """The page on which a step stands."""
-    return steps.filter(number__lt=int(number)).count() // PAGE + 1 if number.isdecimal() and len(number) < 19 else 1
+    return steps.filter(number__lt=int(number)).count() // PAGE + 1 if is_number(number) else 1
+
+
+def is_number(text: str) -> bool:
+    """Whether an address names a row by a number that a database can hold."""
+    return text.isdecimal() and len(text) < 19
 
 
 def _line(step: Step, before: Step | None, verdict: Any) -> dict[str, Any]:

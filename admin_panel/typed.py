@@ -47,7 +47,8 @@ def forms(types: Sequence[type]) -> list[Form]:
         if not info.array_like:
             head = _json({info.tag_field: info.tag})[1:-1] if info.tag_field else ""
             name = info.tag if isinstance(info.tag, str) else info.cls.__name__
-            found.append(Form(name, head, [_field(field) for field in info.fields]))
+            fields = sorted(map(_field, info.fields), key=lambda field: not field.required)
+            found.append(Form(name, head, fields))
     return found
 
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 from unfold.admin import ModelAdmin
+
+SOUGHT = 12  # words: each is looked for in every column, and a database takes no question of any length
 
 
 class Live(ModelAdmin):  # type: ignore[misc]
@@ -26,6 +29,17 @@ class Live(ModelAdmin):  # type: ignore[misc]
     class Media:
         js = ("admin_panel/live.js",)
         css = {"all": ("admin_panel/panel.css",)}
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, within_reason(search_term))
+        return found
+
+
+def within_reason(sought: str) -> str:
+    """What is looked for, of what somebody has pasted."""
+    return " ".join(sought.split()[:SOUGHT])
 
 
 def ago(moment: datetime | None) -> str:
