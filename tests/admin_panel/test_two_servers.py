@@ -13,7 +13,7 @@ from benchmarks.cluster import Cluster
 from benchmarks.services import Postgres, Redis
 from tests.admin_panel.conftest import Desk, hire
 from tests.admin_panel.test_dashboard_socket import DASHBOARD, pushes
-from tests.admin_panel.test_hostile import KEYS, SOUGHT
+from tests.admin_panel.test_hostile import KEYS, LISTS, SOUGHT
 from tests.admin_panel.test_orders import client_id, frames, refused, until
 from tests.helpers import ChatClient, Server, connect, guest, unique
 
@@ -109,11 +109,7 @@ async def test_h37_h39_staff_at_both_servers_are_shown_the_same_cluster(steered:
             assert (await again.recv_json())["totals"]["servers"] == 2
 
 
-PATHS = ["realtime_project/server", "realtime_project/connection", "admin_panel/actor", "realtime_project/topichead",
-         "realtime_project/ban", "admin/logentry", "actors/recording", "actors/step", "actors/outboundclient"]  # fmt: skip
-
-
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", LISTS)
 async def test_the_lists_are_searched_on_postgresql_too(steered: Cluster, path: str) -> None:
     here = steered.servers[0]
     boss = Desk(here, (await asyncio.to_thread(hire, here, "super"))["super"])
