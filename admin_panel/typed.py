@@ -17,6 +17,12 @@ KINDS: dict[type[inspect.Type], tuple[str, str]] = {  # kind, and what it is in 
     inspect.StrType: ("text", "text"),
     inspect.IntType: ("integer", "a whole number"),
     inspect.FloatType: ("number", "a number"),
+    inspect.DateTimeType: ("text", "2026-11-20T10:00:00Z"),
+    inspect.DateType: ("text", "2026-11-20"),
+    inspect.TimeType: ("text", "10:00:00"),
+    inspect.UUIDType: ("text", "a UUID"),
+    inspect.DecimalType: ("text", "a number"),
+    inspect.BytesType: ("text", "base64"),
 }
 JSON = ("json", "JSON")
 

@@ -66,7 +66,7 @@ def test_what_is_no_key_is_not_there(rows: Any, enter: Callable[[str], Client], 
             for answer in (boss.get(door.url, form), boss.post(door.url, form)):
                 if answer.status_code not in (200, 302):
                     wrong.append((answer.status_code, door.url))
-    assert wrong == []
+    assert not wrong, "\n".join(map(str, wrong))
 
 
 def test_an_address_with_a_nul_is_none(rows: Any, enter: Callable[[str], Client]) -> None:  # noqa: F811
@@ -105,7 +105,7 @@ def test_no_text_of_anybody_is_markup(rows: Any, enter: Callable[[str], Client])
             text = boss.get(door.url, asked).content.decode(errors="replace")
             if "<script>alert(1)" in text or "<img src=x" in text:
                 wrong.append((door.url, asked))
-    assert wrong == []
+    assert not wrong, "\n".join(map(str, wrong))
 
 
 def django_model(app: str, model: str) -> Any:
