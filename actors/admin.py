@@ -21,7 +21,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
-from realtime_project.listing import Live
+from realtime_project.listing import Live, is_number
 
 from . import (
     outbound_admin,  # noqa: F401  # which registers its own
@@ -201,7 +201,7 @@ class StepAdmin(Recorded):
     ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        step = Step.objects.filter(pk=object_id).first() if watching.is_number(object_id) else None
+        step = Step.objects.filter(pk=object_id).first() if is_number(object_id) else None
         if step is None:
             messages.warning(request, "That step has gone meanwhile.")
             return redirect("admin:actors_step_changelist")

@@ -72,6 +72,11 @@ def unlinked(name: str) -> Callable[[Any], Any]:
     return display(description=name, empty_value="–")(shown)  # type: ignore[no-any-return]
 
 
+def is_number(text: str) -> bool:
+    """Whether an address names a row by a number that a database can hold."""
+    return text.isdecimal() and len(text) < 19
+
+
 def within_reason(sought: str) -> str:
     """What is looked for, of what somebody has pasted."""
     return " ".join(sought.split()[:SOUGHT])
