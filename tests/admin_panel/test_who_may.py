@@ -70,7 +70,7 @@ class Listed(NamedTuple):
     opens: tuple[str, ...] = ("", "add/", "<path:object_id>/delete/")  # pages whose permission shows its app, too
 
 
-ONLY_SEEN = {"add": NOBODY, "change": NOBODY, "delete": NOBODY}
+ONLY_SEEN = (NOBODY, NOBODY, NOBODY)  # nobody adds, changes or deletes by hand
 CLIENT = {
     HAND + "close/": CLOSE,
     HAND + "stop/": "realtime_project.stop_connection",
@@ -81,17 +81,17 @@ CLIENT = {
 }
 STEER = "actors.steer_outboundclient"
 LISTS = {
-    "realtime_project/server": Listed(**ONLY_SEEN, buttons={HAND + "drain/": "realtime_project.drain_server"}),
-    "realtime_project/connection": Listed(**ONLY_SEEN, buttons=CLIENT, ticked={"close_selected": CLOSE}),
+    "realtime_project/server": Listed(None, *ONLY_SEEN, buttons={HAND + "drain/": "realtime_project.drain_server"}),
+    "realtime_project/connection": Listed(None, *ONLY_SEEN, buttons=CLIENT, ticked={"close_selected": CLOSE}),
     "admin_panel/actor": Listed(
-        SEE_CLIENT, **ONLY_SEEN, buttons=CLIENT,
+        SEE_CLIENT, *ONLY_SEEN, buttons=CLIENT,
         ticked={"close_selected": CLOSE, "stop_selected": "realtime_project.stop_connection"},
     ),
-    "realtime_project/topichead": Listed(**ONLY_SEEN, buttons={"publish/": "realtime_project.publish_topichead"}),
+    "realtime_project/topichead": Listed(None, *ONLY_SEEN, buttons={"publish/": "realtime_project.publish_topichead"}),
     "realtime_project/ban": Listed(
-        **ONLY_SEEN, buttons={"ban/": BAN}, ticked={"lift_selected": "realtime_project.delete_ban"}
+        None, *ONLY_SEEN, buttons={"ban/": BAN}, ticked={"lift_selected": "realtime_project.delete_ban"}
     ),
-    "admin/logentry": Listed(**ONLY_SEEN),
+    "admin/logentry": Listed(None, *ONLY_SEEN),
     "actors/outboundclient": Listed(
         buttons={HAND + "start/": STEER, HAND + "stop/": STEER, HAND + "again/": STEER},
         ticked={"start_selected": STEER, "stop_selected": STEER},
@@ -103,7 +103,7 @@ LISTS = {
     "actors/step": Listed(SEE_RECORDING, NOBODY, SEE_RECORDING, NOBODY),
     "chat/user": Listed(buttons={"<id>/password/": "chat.change_user"}),
     "chat/room": Listed(add=NOBODY, delete=NOBODY),
-    "chat/message": Listed(**ONLY_SEEN),
+    "chat/message": Listed(None, *ONLY_SEEN),
     "auth/group": Listed(),
     "axes/accessattempt": Listed(add=NOBODY),
     "axes/accesslog": Listed(add=NOBODY),
@@ -147,8 +147,8 @@ def doors(keys: dict[str, Any]) -> list[Door]:
             for label in labels[1].split("|"):
                 names = [name for name in LISTS if name.startswith(f"{label}/")]
                 pages = [_rights(name, page) for name in names for page in LISTS[name].opens]
-                rights = tuple({right for each in pages for right in each.get} - {NOBODY})
-                found.append(Door(f"/admin/{label}/", rights, rights, missing=404))
+                held = tuple({right for each in pages for right in each.get} - {NOBODY})
+                found.append(Door(f"/admin/{label}/", held, held, missing=404))
         elif route == "admin/orders/<slug:name>/":
             for order in collect().values():
                 found.append(Door(f"/admin/orders/{order.name}/", (order.permission,), (order.permission,)))
