@@ -147,8 +147,8 @@ def doors(keys: dict[str, Any]) -> list[Door]:
             for label in labels[1].split("|"):
                 names = [name for name in LISTS if name.startswith(f"{label}/")]
                 pages = [_rights(name, page) for name in names for page in LISTS[name].opens]
-                held = tuple({right for each in pages for right in each.get} - {NOBODY})
-                found.append(Door(f"/admin/{label}/", held, held, missing=404))
+                any_of = tuple({right for each in pages for right in each.get} - {NOBODY})
+                found.append(Door(f"/admin/{label}/", any_of, any_of, missing=404))
         elif route == "admin/orders/<slug:name>/":
             for order in collect().values():
                 found.append(Door(f"/admin/orders/{order.name}/", (order.permission,), (order.permission,)))
