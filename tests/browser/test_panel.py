@@ -406,7 +406,7 @@ def test_the_console_has_a_form_for_each_declared_type(server: Server, enter: Ca
     chat = page.get_by_test_id("demo").filter(has=page.get_by_role("heading", name="/ws/chat/", exact=True))
     chat.locator(".opening").get_by_role("button", name="Connect").click()
     connection = chat.get_by_test_id("connection")
-    connection.get_by_role("button", name="subscribe…").click()
+    connection.get_by_role("button", name="subscribe…", exact=True).click()
     form = connection.get_by_role("group", name="subscribe", exact=True)
     form.get_by_label("room").fill("lobby")
     form.get_by_label("since").fill("1.5")
