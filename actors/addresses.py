@@ -67,6 +67,10 @@ def target_of(url: Any) -> Target:
         raise ValueError("the host or the user of this URL cannot be written in ASCII") from None
     except ValueError as error:  # of the standard library: a port, or the brackets of an IPv6 address
         raise ValueError(f"not a URL: {_harmless(error)}") from None
+    try:
+        uri.host.encode("idna")  # as every look-up does
+    except UnicodeError:
+        raise ValueError(f"{uri.host} is no name of a host") from None
     return Target(url, uri, shown(url))
 
 

@@ -11,10 +11,12 @@ from channels.exceptions import StopConsumer
 from django.http import QueryDict
 from django.utils import timezone
 
+from realtime_project import database
 from realtime_project.commits import Unavailable, commits
 from realtime_project.connections import deny
 from realtime_project.consumers import Consumer
 from realtime_project.feeds import Content
+from realtime_project.identity import household
 
 from . import recordings, runtime, sessions
 from .machine import Machine, Timer
@@ -208,16 +210,19 @@ class ActorConsumer(Consumer):
     async def _open(self, codec: Codec, state: Any, own: Own) -> tuple[Any, dict[str, Timer] | None, Kept, Opened]:
         """Find the session whose token the client has brought, or begin one."""
         offered, connection = self.scope["subprotocols"], self.connection
-        token = next((name[len(PREFIX) :] for name in offered if name.startswith(PREFIX)), None)
+        is_staying = SESSION in offered  # beside a token too: only what was offered can be agreed on
+        brought = next((name[len(PREFIX) :] for name in offered if name.startswith(PREFIX)), None)
+        user = getattr(connection.user, "pk", None)
         claim = sessions.Claim(
             owner=connection.id,
             server=connection.server_id,
             endpoint=connection.endpoint,
-            user=connection.user.pk if connection.user else None,
-            token=token,
-            fresh=sessions.new_token() if SESSION in offered else None,
+            user=user,
+            token=brought if is_staying else None,
+            fresh=sessions.new_token() if is_staying else None,
             version=codec.version,
             state=codec.encode(state, own),
+            holder=f"user {user}" if user else f"address {household(connection.client_ip) or ''}",
         )
         opened = await commits().write(sessions.open_all, claim)
         timers = None
@@ -227,6 +232,7 @@ class ActorConsumer(Consumer):
                 timers = codec.decode_timers(opened.timers, runtime.shift())
             except Unreadable as error:  # it is left as it is, for code that can read it
                 logger.error("connection %s: session %s cannot be read: %s", connection.id, opened.session.id, error)
+                await database.run(sessions.give_back, opened.session)
                 opened = await commits().write(sessions.open_all, claim._replace(token=None))
         return state, timers, Kept(opened.session, codec, own), opened
 

@@ -83,7 +83,10 @@ class _File:
         for module, names in sorted(self.imports.items()):
             top = module.partition(".")[0]
             group = 0 if top in sys.stdlib_module_names else 1 if top in LIBRARIES else 2
-            line = f"from {module} import {', '.join(sorted(names, key=_import_order))}"
+            sorted_names: list[Tree] = [*sorted(names, key=_import_order)]
+            line = f"from {module} import {', '.join(map(_rendered_flat, sorted_names))}"
+            if len(line) > WIDTH:
+                line = _rendered((f"from {module} import (", sorted_names, ")"), 0, 0)
             groups[group].append(line if names else f"import {module}")
         lines = [line for group in groups if group for line in ["", *group]]
         return lines[1:]

@@ -57,10 +57,9 @@ class Machine:
         """Entering the first state."""
         return self._sort(None, self.rules.entering(self.state), self.state, now)
 
-    def heard(self) -> None:
-        """Something came: the event timeout has ended."""
-        if self.timers:
-            self.timers.pop(EVENT, None)
+    def heard(self) -> bool:
+        """Something came: the event timeout has ended. Whether there was one."""
+        return bool(self.timers) and self.timers.pop(EVENT, None) is not None
 
     def decide(self, rule: Rule, returned: Any, now: float) -> Outcome:
         """What a rule's handler returned → what is to be done. Raises RuleError."""

@@ -48,8 +48,15 @@ class ActorSession(models.Model):
     due_at = models.DateTimeField(null=True, db_index=True)  # when the first of them runs out
     owner = models.CharField(max_length=32, blank=True)  # the connection whose actor may write; "": nobody's
     server = models.CharField(max_length=32, blank=True)  # ... and where it is
+    holder = models.CharField(max_length=50, default="")  # whose sessions are counted together: a user, an address
     started_at = models.DateTimeField()
     saved_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["holder"], name="sessions_of_a_holder"),
+            models.Index(fields=["server"], name="sessions_of_a_server"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.endpoint} {self.id}"

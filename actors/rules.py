@@ -176,8 +176,10 @@ class Rules:
         for rules in (self, other):
             for rule in rules.rules:
                 both._add(rule)
-            both.entries += rules.entries
-            both.exits += rules.exits
+            for passage in rules.entries:
+                _add_passage(both.entries, passage)
+            for passage in rules.exits:
+                _add_passage(both.exits, passage)
             both.ignored += rules.ignored
             for version, function in rules.upcasters.items():
                 both.upcast(version)(function)
@@ -195,9 +197,7 @@ class Rules:
 
         def declare(function: AnyHandler) -> AnyHandler:
             _callable_with(function, 1, "what happens on a state's entry or exit is called with the state")
-            if known := next((passage for passage in passages if passage.state == pattern), None):
-                raise ValueError(f"{function!r} is declared for {pattern!r} already: {known!r}")
-            passages.append(Passage(pattern, function))
+            _add_passage(passages, Passage(pattern, function))
             return function
 
         return declare
@@ -294,6 +294,12 @@ class Rules:
             return [], state
         returned = rule.handler(message, state)
         return self.complete(rule, state, await returned if inspect.isawaitable(returned) else returned)
+
+
+def _add_passage(passages: list[Passage], passage: Passage) -> None:
+    if known := next((each for each in passages if each.state == passage.state), None):
+        raise ValueError(f"{passage!r} is declared for {passage.state!r} already: {known!r}")
+    passages.append(passage)
 
 
 def _passing(passages: list[Passage], state: Any) -> Effects:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Literal, NamedTuple
 
-from realtime_project.commits import Unavailable, commits
+from realtime_project.commits import Unavailable, Unsure, commits
 from realtime_project.feeds import Subscription
 from realtime_project.figures import counters
 from realtime_project.publishing import Publish
@@ -118,7 +118,7 @@ class Actor:
         self._is_left = False  # its last message has come
         self._is_over = False  # ... and nothing of it is kept
         self._carrying_out = False  # decided, and about to be saved
-        self._is_stale = False  # a timer has run out since the last save
+        self._is_stale = False  # a timer has run out, or was ended, since the last save
         self._loop = asyncio.get_running_loop()
         if connection:
             actors[connection.id] = self
@@ -285,7 +285,8 @@ class Actor:
     async def _handle(self, message: Any) -> None:
         machine = self.machine
         self.last_message_at = time.time()
-        machine.heard()
+        if machine.heard():
+            self._is_stale = True
         rule = machine.rules.find(message, machine.state)
         if rule is None:
             counts.dropped += 1
@@ -409,6 +410,8 @@ class Actor:
         for pause in PAUSES:
             try:
                 return await commits().write(sessions.save_all, save)
+            except Unsure:  # it may have happened: not twice
+                raise
             except Unavailable:
                 await asyncio.sleep(pause)
         return await commits().write(sessions.save_all, save)

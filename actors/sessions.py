@@ -9,20 +9,27 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
-from realtime_project import control, history, registry
+from realtime_project import control, database, history, registry
 from realtime_project.feeds import Content
 
 from .models import ActorSession
 
 MOVED = 4409  # close code: the session was taken up by another connection
+PART = 500  # owners a query
+MOST = 1_000  # of one holder deleted at once: who opened more at one time loses them one opening after the other
+AGAIN = timedelta(hours=1)  # until what could not be read is tried again
 FIELDS = ["version", "state", "timers", "due_at", "owner", "server", "saved_at"]
 
 
@@ -37,6 +44,7 @@ class Claim(NamedTuple):
     fresh: str | None  # the token of a session that has to begin; None: nobody will return to it
     version: int
     state: str  # ... and what it begins with
+    holder: str = ""  # whose sessions are counted together
 
 
 class Session(NamedTuple):
@@ -112,6 +120,7 @@ def open_all(claims: list[Claim]) -> list[Opened]:
                 endpoint=claim.endpoint,
                 version=claim.version,
                 state=claim.state,
+                holder=claim.holder,
                 started_at=now,
                 saved_at=now,
             )
@@ -119,6 +128,7 @@ def open_all(claims: list[Claim]) -> list[Opened]:
         row.owner, row.server = claim.owner, claim.server
         token = claim.token if is_resumed else claim.fresh
         opened.append(Opened(session_of(row), token, is_resumed, row.version, row.state, row.timers))
+    _make_room(begun, resumed)
     ActorSession.objects.bulk_create(begun)
     ActorSession.objects.bulk_update(resumed.values(), ["owner", "server"])
     return opened
@@ -150,7 +160,7 @@ def save_all(saves: list[Save]) -> list[list[int] | Lost]:
         ActorSession.objects.filter(pk__in=ended).delete()
     published = [item for save in kept for item in save.publishes]
     offsets = iter(history.publish(published) if published else [])
-    for save in kept:
+    for save in sorted(kept, key=_place):
         for function, arguments in save.writes:
             function(*arguments)
     return [
@@ -159,10 +169,15 @@ def save_all(saves: list[Save]) -> list[list[int] | Lost]:
     ]
 
 
-def due(owner: str, server: str, most: int) -> list[Opened]:
-    """Become the owner of sessions that nobody has and whose timers have run out. Called in a transaction."""
+def due(owner: str, server: str, most: int, readable: Mapping[str, int]) -> list[Opened]:
+    """Become the owner of sessions that nobody has and whose timers have run out. Called in a transaction.
+
+    readable: endpoints, each with the latest version of states that it knows. Others are left to who knows them.
+    """
     now = timezone.now()
-    found = ActorSession.objects.filter(_nobodys(), due_at__lte=now).order_by("due_at").values_list("pk", flat=True)
+    ours = reduce(or_, (Q(endpoint=path, version__lte=version) for path, version in readable.items()))
+    waiting = ActorSession.objects.filter(_nobodys(), ours, due_at__lte=now)
+    found = waiting.order_by("due_at").values_list("pk", flat=True)
     rows = list(_locked(ActorSession.objects.filter(_nobodys(), pk__in=list(found[:most]), due_at__lte=now)))
     for row in rows:
         row.owner, row.server = owner, server
@@ -172,13 +187,58 @@ def due(owner: str, server: str, most: int) -> list[Opened]:
 
 def forget(age: timedelta, most: int = 5_000) -> int:
     """Delete sessions that nobody has and that were not saved for `age`, at most so many: the number deleted."""
-    old = ActorSession.objects.filter(_nobodys(), saved_at__lt=timezone.now() - age)
-    return ActorSession.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:most])).delete()[0]
+    return _delete(ActorSession.objects.filter(saved_at__lt=timezone.now() - age), most)
+
+
+def give_back(session: Session) -> None:
+    """Who has taken it cannot read it: it is left as it was."""
+    ActorSession.objects.filter(pk=session.id, owner=session.owner).update(owner="", server="")
 
 
 def put_aside(session: Session) -> None:
-    """Nobody can read it: let it wait for its client, or for other code."""
-    ActorSession.objects.filter(pk=session.id, owner=session.owner).update(owner="", server="", due_at=None)
+    """Its timers cannot run out: let them wait for its client, or for other code, which may come within the hour."""
+    again = timezone.now() + AGAIN
+    ActorSession.objects.filter(pk=session.id, owner=session.owner).update(owner="", server="", due_at=again)
+
+
+def owners(server: str) -> set[str]:
+    """Who has sessions at a server."""
+    return set(ActorSession.objects.filter(server=server).values_list("owner", flat=True))
+
+
+def leave(server: str, owners: Collection[str]) -> None:
+    """Leave the sessions of owners who have gone and could not say so, and drop those that nobody can come back to."""
+    for some in database.parts(owners, PART):
+        rows = ActorSession.objects.filter(server=server, owner__in=some)
+        rows.filter(token=None, due_at=None).delete()
+        rows.update(owner="", server="")
+
+
+def _make_room(begun: Sequence[ActorSession], resumed: Collection[str]) -> None:
+    """Of those who have more sessions than anybody needs, delete the ones that were left the longest ago."""
+    coming = Counter(row.holder for row in begun)
+    counts = ActorSession.objects.filter(holder__in=coming).values_list("holder").annotate(number=Count("pk"))
+    for holder, number in counts.order_by():
+        if (more := number + coming[holder] - settings.SESSIONS_PER_ADDRESS) > 0:
+            rows = ActorSession.objects.filter(holder=holder).exclude(pk__in=resumed)
+            _delete(rows.order_by("saved_at"), min(more, MOST))
+
+
+def _delete(rows: QuerySet[ActorSession], most: int) -> int:
+    """Delete the first so many that nobody has, nor takes up meanwhile: their number."""
+    first = list(rows.filter(_nobodys()).values_list("pk", flat=True)[:most])
+    return ActorSession.objects.filter(_nobodys(), pk__in=first).delete()[0]
+
+
+def _place(save: Save) -> list[tuple[str, str]]:
+    """Where its writes go, as far as that can be seen: two lists that go to the same places go in the same order."""
+    return [
+        (
+            repr(getattr(function, "__self__", None) or function.__qualname__),
+            str(arguments[0]) if arguments and isinstance(arguments[0], str | int) else "",
+        )
+        for function, arguments in save.writes
+    ]
 
 
 def _nobodys() -> Q:

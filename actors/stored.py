@@ -20,7 +20,7 @@ from .rules import Rules
 from .states import Done
 
 OWN_OUT, OWN_IN = "@out", "@in"
-MAX_STATE = 256 * 1024  # bytes of one stored state
+MAX_STATE = 256 * 1024  # bytes of one stored state, and of its timers
 
 
 class Unreadable(Exception):
@@ -68,13 +68,7 @@ class Codec:
         if not isinstance(state, self.states):
             names = ", ".join(each.__name__ for each in self.states)
             raise Unstorable(f"{state!r:.200} cannot be stored here; these can: {names}")
-        try:
-            text = msgspec.json.encode(state, enc_hook=partial(_enc_hook, own))
-        except (TypeError, ValueError, RecursionError) as error:  # UnicodeEncodeError is a ValueError
-            raise Unstorable(f"{state!r:.200} cannot be stored: {error}") from None
-        if len(text) > MAX_STATE:
-            raise Unstorable(f"a stored state has at most {MAX_STATE} bytes; a {type(state).__name__} has {len(text)}")
-        return text.decode()
+        return _written(state, f"a {type(state).__name__}", partial(_enc_hook, own))
 
     def decode(self, text: str, version: int, own: Own) -> Any:
         """A stored state, brought to today's version. Raises Unreadable."""
@@ -95,7 +89,7 @@ class Codec:
             if timer.message is not None and not isinstance(timer.message, (str, *self._messages)):
                 raise Unstorable(f"timer {name!r}: {timer.message!r:.200} is neither text nor one of `messages`")
         stored = [StoredTimer(name, each.due + shift, each.every, each.message) for name, each in timers.items()]
-        return msgspec.json.encode(stored).decode()
+        return _written(stored, "all the timers of one")
 
     def decode_timers(self, text: str, shift: float) -> dict[str, Timer]:
         """Raises Unreadable."""
@@ -109,6 +103,16 @@ class Codec:
 
     def _told(self, message: Any) -> Any:
         return message if message is None or isinstance(message, str) else msgspec.convert(message, self._message)
+
+
+def _written(value: Any, what: str, hook: Any = None) -> str:
+    try:
+        text = msgspec.json.encode(value, enc_hook=hook)
+    except (TypeError, ValueError, NotImplementedError, RecursionError) as error:  # UnicodeEncodeError is a ValueError
+        raise Unstorable(f"{value!r:.200} cannot be stored: {error}") from None
+    if len(text) > MAX_STATE:
+        raise Unstorable(f"a stored state has at most {MAX_STATE} bytes; {what} has {len(text)}")
+    return text.decode()
 
 
 def _enc_hook(own: Own, value: Any) -> Any:

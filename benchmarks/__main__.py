@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 import psycopg
 
 from . import cluster, report, servers
+from . import recording as recorder
 from .client import Poller
-from .contestants import AT_HOME, OURS, OURS_STORED, PEERS, PRODUCTION, Contestant
+from .contestants import AT_HOME, OURS, OURS_HELD, OURS_STORED, PEERS, PRODUCTION, Contestant
 from .fanout import Crowd, Mode, quiet
 from .generator import Figures
 from .processes import PROJECT, Server
@@ -42,16 +43,17 @@ PICTURES = 50
 
 
 class Plan(NamedTuple):
-    """How much is measured: rounds with so many readers each, and seconds of each measurement."""
+    """How much is measured: rounds with so many readers each, and seconds of each measurement, or turns of them."""
 
     readers: tuple[int, ...]
     rounds: int
     seconds: float
     posting: float
+    turns: int
 
 
-FULL = Plan((100, 1_000, 5_000), 3, 1.5, 4)
-QUICK = Plan((100, 1_000), 1, 0.5, 1)
+FULL = Plan((100, 1_000, 5_000), 3, 1.5, 4, recorder.TURNS)
+QUICK = Plan((100, 1_000), 1, 0.5, 1, 3)
 
 
 class Failed(Exception):
@@ -314,6 +316,38 @@ took.sort()
 print(json.dumps({{"median": took[{PICTURES} // 2], "longest": took[-1], "connections": Connection.objects.count()}}))
 """
 
+
+def stretches(results: Results, contestants: list[Contestant], template: Path, plan: Plan) -> None:
+    """How long the event loop is held at a stretch."""
+    readers = max(plan.readers)
+    for number in range(plan.rounds):
+        print(f"\nThe loop's stretches with {readers:,} readers, round {number + 1} of {plan.rounds}")
+        with servers.fresh(OURS_HELD, template) as server:
+            told = {"path": OURS_HELD.broadcast, "readers": readers, "modes": [asdict(mode) for mode in MODES]}
+            figures = generate(
+                "stretches", server.log, port=server.port, server=server.pid, seconds=plan.posting, **told
+            )
+        for mode, measured in figures.items():
+            results.stretches.setdefault(mode, []).append(measured)
+            longest = (
+                f"{measured['longest']:.1f} ms, {measured['most']:.1f} of them worked, p99.9 {measured['p999']:.1f}"
+            )
+            print(f"    {mode}: {measured['rate']:,.0f}/s; the longest of {measured['stretches']:,.0f}: {longest}")
+
+
+# Recorded -------------------------------------------------------------------------------------------------------
+
+
+def recording(results: Results, contestants: list[Contestant], template: Path, plan: Plan) -> None:
+    """What a transition costs that the flight recorder notes."""
+    for number in range(plan.rounds):
+        print(f"\nTransitions with the flight recorder and without, round {number + 1} of {plan.rounds}")
+        figures = generate("recording", lambda: "", turns=plan.turns, seconds=plan.seconds)
+        for name, measured in figures.items():
+            print(f"    {name}: {recorder.in_words(measured)}", flush=True)
+            results.recorded.setdefault(name, []).append(measured)
+
+
 COMPARISONS = {
     "fanout": fanout,
     "echo": echo,
@@ -321,6 +355,8 @@ COMPARISONS = {
     "transitions": transitions,
     "servers": shared,
     "watching": watching,
+    "stretches": stretches,
+    "recording": recording,
 }
 
 

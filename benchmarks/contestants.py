@@ -81,6 +81,15 @@ OURS_ACTOR = Contestant(
 OURS_STORED = Contestant(
     "this project, a stored actor", OURS.command, broadcast=None, echo="/count/", database=True, environment=ACTING
 )
+HELD = {**PRODUCTION, "DJANGO_SETTINGS_MODULE": "benchmarks.held.settings"}
+OURS_HELD = Contestant(
+    "this project, with an eye on its loop",
+    OURS.command,
+    broadcast="/ws/broadcast/",
+    echo=None,
+    database=True,
+    environment=HELD,
+)
 OURS_RAW = Contestant("this server, raw ASGI", (sys.executable, "-m", "benchmarks.peers.ours"), broadcast=None)
 PLAIN = Contestant("plain Channels on Daphne", daphne("plain_channels.asgi"))
 DAPHNE_RAW = Contestant("Daphne, raw ASGI", daphne("raw"), broadcast=None)

@@ -8,9 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from . import servers
+from . import recording, servers
 from .chart import Bar, Panel, chart
 from .contestants import DAPHNE_RAW, NODE_WS, OURS, OURS_ACTOR, OURS_RAW, PLAIN, UVICORN_RAW, ZEF, peers_versions
+from .generator import Figures
 from .processes import PROJECT
 from .results import Results, Rounds, Target, median_of, times
 from .watched import WITH, WITHOUT
@@ -126,6 +127,24 @@ def targets(results: Results) -> list[Target]:
             at_most=True,
             show="{:.1f} ms".format,
         ),
+        Target(
+            f"{MANY:,} readers: the event loop is held at a stretch for",
+            10,
+            max(each["most"] for rounds in results.stretches.values() for each in rounds)
+            if results.stretches
+            else None,
+            at_most=True,
+            show="{:.1f} ms".format,
+        ),
+        *(
+            Target(
+                f"A transition that is recorded, {name}: times one that is not",
+                recording.MOST,
+                times_recorded(rounds),
+                at_most=True,
+            )
+            for name, rounds in results.recorded.items()
+        ),
         *(
             Target(f"Posts on {database}: lists, times lists of one", 5, times(rounds, "lists", "lists of one"))
             for database, rounds in results.posts.items()
@@ -195,6 +214,33 @@ def watched_table(results: Results) -> str:
         busy = f"{figures['generator']:.0%} | {figures['server']:.0%}"
         spent = f"{figures['cost'] * 1e6:.3f}"
         lines.append(f"| {name} | {figures['rate']:,.0f} | {rate} | {spent} | {cost} | {busy} |")
+    return "\n".join(lines)
+
+
+def stretches_table(results: Results) -> str:
+    lines = [
+        "| | deliveries/s | stretches | p99.9 | the longest | processor time of the longest |",
+        f"|---|{'--:|' * 5}",
+    ]
+    for mode, rounds in results.stretches.items():
+        figures = median_of(rounds)
+        longest, most = (max(each[key] for each in rounds) for key in ("longest", "most"))
+        times = f"{figures['p999']:.1f} ms | {longest:.1f} ms | {most:.1f} ms"
+        lines.append(f"| {mode} | {figures['rate']:,.0f} | {figures['stretches']:,.0f} | {times} |")
+    return "\n".join(lines)
+
+
+def times_recorded(rounds: list[Figures]) -> float:
+    """How many times a transition without the flight recorder one with it takes: the median over the rounds."""
+    return median(figures["recorded"] / figures["without"] for figures in rounds)
+
+
+def recorded_table(results: Results) -> str:
+    lines = ["| | µs a transition | recorded | times | steps written |", "|---|--:|--:|--:|--:|"]
+    for name, rounds in results.recorded.items():
+        figures = median_of(rounds)
+        ratio, share = times_recorded(rounds), figures["written"] / figures["taken"]
+        lines.append(f"| {name} | {figures['without']:.1f} | {figures['recorded']:.1f} | {ratio:.2f} × | {share:.0%} |")
     return "\n".join(lines)
 
 
@@ -314,4 +360,20 @@ the pairs, and that of the processor time is the steadier one. A dashboard was s
 meanwhile, for which the database took {watching["asked"]:.1f} ms each beside the fan-out. With {MANY:,} connections and
 nothing else to do, a snapshot (asked, added up and written as JSON)
 took {snapshot["median"]:.1f} ms, and {snapshot["longest"]:.1f} at the longest.
+
+## How long the loop is held
+
+{stretches_table(results)}
+
+{MANY:,} readers. A stretch is the time between two looks at the sockets, in which nobody else is served. The longest is
+of all rounds. What the system gave to other processes meanwhile is no work of the loop: it is in the time, and not in
+the processor time, of which at most 10 ms are asked.
+
+
+## With the flight recorder on
+
+{recorded_table(results)}
+
+{recording.ACTORS} actors of the same rules in one process, by turns with the recorder and without it; the recorder
+writes to SQLite meanwhile, in a thread of its own. What comes faster than it writes is counted as missed.
 """)

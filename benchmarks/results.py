@@ -31,6 +31,8 @@ class Results:
     commands: list[Figures] = field(default_factory=list)  # PUBLISH commands for each burst and each message
     watched: Rounds = field(default_factory=dict)  # watched.WITHOUT and WITH: the figures of each pair
     snapshots: list[Figures] = field(default_factory=list)  # milliseconds: the median and the longest
+    stretches: dict[str, list[Figures]] = field(default_factory=dict)  # by mode: how long the loop is held (ms)
+    recorded: Rounds = field(default_factory=dict)  # recording.FAST and PACED: with the flight recorder and without
     failures: dict[str, str] = field(default_factory=dict)  # who could not be measured, and why
 
 

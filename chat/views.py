@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial, wraps
 from http import HTTPStatus
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +25,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import cache_control
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from realtime_project.identity import household
 
 from . import edits, invitations, rooms, timeline
 from .forms import GuestForm, LogInForm, PersonForm, RoomForm, SignUpForm
@@ -45,14 +46,8 @@ unstored = cache_control(no_store=True)
 
 
 def address_of(request: HttpRequest) -> str | None:
-    """Where a request comes from, for counting; of IPv6 the first 64 bits, because a household has all the rest."""
-    try:
-        address = ip_address(request.META.get("REMOTE_ADDR", ""))
-    except ValueError:
-        return None
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
+    """Where a request comes from, for counting."""
+    return household(request.META.get("REMOTE_ADDR", ""))
 
 
 def destination(request: HttpRequest) -> str:

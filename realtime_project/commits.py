@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
@@ -15,13 +17,16 @@ from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from .database import clean
 
 logger = logging.getLogger(__name__)
 
 WAITING = 10_000  # items that may wait
+DEADLOCK = "40P01"  # as PostgreSQL tells the one of two that it ends
+ATTEMPTS = 10  # of an item that meets others so, each after a pause
+PAUSE = 0.05  # seconds at most, the first time
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,6 +36,10 @@ Outcome = Any  # a result, or the exception that stands for it
 
 class Unavailable(Exception):
     """The database is away, locked or behind: nothing was written; try again later."""
+
+
+class Unsure(Unavailable):
+    """The database was lost while it committed: it may have been written. To write it again may be to do it twice."""
 
 
 class Commits:
@@ -97,18 +106,31 @@ def commits() -> Commits:
     return Commits.here
 
 
-def _commit(function: Function[Any, Any], items: list[Any]) -> list[Outcome]:
+def _commit(function: Function[Any, Any], items: list[Any], attempt: int = 0) -> list[Outcome]:
+    is_committing = False
     try:
         with transaction.atomic():
             results = list(function(items))
             if len(results) != len(items):
                 raise RuntimeError(f"{function.__qualname__} gave {len(results)} results for {len(items)} items")
+            is_committing = True
             return results
-    except (OperationalError, InterfaceError) as error:  # away or locked: alone each would wait just as long
+    except (OperationalError, InterfaceError) as error:
+        if _is_deadlock(error) and attempt < ATTEMPTS:
+            # Another list, of another server, locked the same rows in another order. One item at a time holds few.
+            logger.info("%d writes met others; they are tried one by one: %s", len(items), error)
+            time.sleep(random.uniform(0, PAUSE * attempt))
+            return [outcome for item in items for outcome in _commit(function, [item], attempt + 1)]
+        # away or locked: alone each would wait just as long
         logger.warning("%d writes failed, the database is unavailable: %s", len(items), error)
-        return [Unavailable(str(error))] * len(items)
+        is_unsure = is_committing and connection.vendor != "sqlite"  # where what fails to commit is rolled back here
+        return [Unsure(str(error)) if is_unsure else Unavailable(str(error))] * len(items)
     except Exception as error:
         if len(items) > 1:
             return [outcome for item in items for outcome in _commit(function, [item])]
         logger.exception("a write of %s failed", function.__qualname__)
         return [RuntimeError(repr(error)) if isinstance(error, StopIteration) else error]  # a future takes no other
+
+
+def _is_deadlock(error: Exception) -> bool:
+    return getattr(error.__cause__, "sqlstate", None) == DEADLOCK

@@ -26,7 +26,7 @@ RECENT_SIZE = 1024 * 1024  # ... and not more than these characters or bytes of 
 PAGE = 200  # events a query of the log
 BEHIND = 1_000  # who is further behind reloads instead of being replayed to
 GAP = 0.02  # seconds that a missing doorbell is waited for before the log is asked
-DELIVERING = 0.004  # seconds of delivering before the loop may do something else; looked at every so many subscribers:
+DELIVERING = 0.003  # seconds of delivering before the loop may do something else; looked at every so many subscribers:
 CHUNK = 64
 PAUSE = 0.2, 5.0  # seconds between attempts while the log fails: first and longest
 

@@ -5,6 +5,7 @@ Channels' own middleware asks the database on the one thread that all consumers 
 
 from collections.abc import Awaitable, Callable
 from importlib import import_module
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from django.conf import settings
@@ -45,3 +46,16 @@ def _look_up(key: str) -> tuple[SessionBase, AbstractBaseUser | AnonymousUser]:
     request = HttpRequest()
     request.session = _session(key)
     return request.session, get_user(request)
+
+
+def household(address: str) -> str | None:
+    """An address as what is counted where one may have so much of something: of IPv6 the first 64 bits, because a
+    household has all the rest. None for what is no address.
+    """
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return None
+    if not isinstance(found, IPv6Address):
+        return str(found)
+    return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))

@@ -11,7 +11,7 @@ import hmac
 import ipaddress
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -20,16 +20,17 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from . import __version__, figures
+from . import __version__, database, figures
 from .commits import Commits
 from .control import PREFIX as CONTROL
 from .figures import counters
 from .hub import Hub
-from .registry import registry
+from .registry import Connection, registry
 
 TICK = 0.05  # seconds between two looks at how late the loop is
 STEP = 5  # seconds of a point of the history
 POINTS = 60  # five minutes
+FEW = 500  # connections whose counts are added up before the loop may turn
 TOPICS = 30  # the busiest that are reported
 
 # Counted since the server began, and told a second as `rates`.
@@ -46,13 +47,30 @@ POINT = ("time", *CURRENT, *COUNTED)  # what the numbers of a point of the histo
 
 def totals() -> dict[str, int]:
     """COUNTED, since this process began."""
-    found = {name: getattr(counters, name) for name in COUNTED}
-    for connection in registry.connections.values():
+    found = _of_those_that_ended()
+    _add(found, registry.connections.values())
+    return found
+
+
+async def totals_at_leisure() -> dict[str, int]:
+    """The same. The loop turns in between, so that thousands of connections hold nobody up."""
+    found = _of_those_that_ended()  # first: who ends meanwhile is counted once, below
+    for some in database.parts(list(registry.connections.values()), FEW):
+        _add(found, some)
+        await asyncio.sleep(0)
+    return found
+
+
+def _of_those_that_ended() -> dict[str, int]:
+    return {name: getattr(counters, name) for name in COUNTED}
+
+
+def _add(found: dict[str, int], connections: Iterable[Connection]) -> None:
+    for connection in connections:
         found["messages_in"] += connection.messages_in
         found["messages_out"] += connection.messages_out
         found["bytes_in"] += connection.bytes_in
         found["bytes_out"] += connection.bytes_out
-    return found
 
 
 def hears() -> bool:
@@ -69,9 +87,9 @@ class Meter:
         self._points: deque[list[float]] = deque(maxlen=POINTS)
         self._passed: dict[str, int] = {}  # topic → its events when they were last reported
 
-    def report(self, draining: bool) -> dict[str, Any]:
+    async def report(self, draining: bool) -> dict[str, Any]:
         """The columns of this server's row: `figures`, and with every STEP seconds `history` and `topics`."""
-        now, at, cpu = totals(), time.monotonic(), time.process_time()
+        now, at, cpu = await totals_at_leisure(), time.monotonic(), time.process_time()
         passed = max(at - self._at, 0.001)
         current = self._current(cpu=round(100 * (cpu - self._cpu) / passed, 1))
         rates = _rates(self._before, now, passed)

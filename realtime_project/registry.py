@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
@@ -165,13 +165,17 @@ class Written(NamedTuple):
 NUMBERS = Written._fields.index("messages_in")  # the first of those that are compared
 
 
+async def _nothing_to_report() -> dict[str, Any]:
+    return {}
+
+
 class Registry:
     """This process's row, and the rows of its connections."""
 
     def __init__(self) -> None:
         self.server_id = private.SERVER
         self.connections: dict[str, Connection] = {}  # open now
-        self._report: Callable[[], dict[str, Any]] = dict
+        self._report: Callable[[], Awaitable[dict[str, Any]]] = _nothing_to_report
         self._row: Server | None = None  # None until the first request says where this process listens
         self._written: dict[str, Written] = {}  # by id
         self._writing = asyncio.Lock()
@@ -184,7 +188,7 @@ class Registry:
         self,
         address: Sequence[Any] | None,
         endpoints: list[Endpoint],
-        report: Callable[[], dict[str, Any]] = dict,
+        report: Callable[[], Awaitable[dict[str, Any]]] = _nothing_to_report,
     ) -> bool:
         """Enter this process and begin to beat. False where that was done before, for the same event loop.
 
@@ -255,7 +259,7 @@ class Registry:
         gone = [id for id in written if id not in self.connections]
         users = {now[row.id].user for row in rows} | {written[id].user for id in gone}
         assert self._row
-        report = self._report()
+        report = await self._report()
         vars(self._row).update(report)  # should it have to be entered again
         known, moves = await database.run(_save, self._row, report, rows, gone, users - {None}, changes)
         if not known:  # this server was thought dead, its rows are gone: the others are written again next time

@@ -135,6 +135,7 @@ METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")  # who shows it may read /me
 METRICS_ALLOW = networks("METRICS_ALLOW", "127.0.0.1,::1" if DEBUG else "")  # ... and who comes from there
 OUTBOUND_ALLOW = places("OUTBOUND_ALLOW")  # what outbound clients may connect to that is not of the internet
 GUESTS_PER_ADDRESS = count("GUESTS_PER_ADDRESS", 30)  # new people an address may bring in an hour
+SESSIONS_PER_ADDRESS = count("SESSIONS_PER_ADDRESS", 1_000)  # states that an address, or a user, may leave behind
 
 # The house ------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

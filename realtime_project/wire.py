@@ -30,7 +30,7 @@ IDLE = 4408
 EARLY = 64 * 1024  # bytes that a client may send before it is accepted
 LINGER = 2.0  # seconds until a close is over, however slow the client
 READING = 0.004  # seconds of reading one connection before the loop may do something else
-FLUSHING = 0.003  # seconds of writing to all of them, likewise; looked at every so many connections:
+FLUSHING = 0.002  # seconds of writing to all of them, likewise; looked at every so many connections:
 SOME = 64
 
 Headers = Iterable[tuple[bytes, bytes]]

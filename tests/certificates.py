@@ -8,15 +8,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+DAY = datetime.timedelta(days=1)
 
-def certificate(folder: Path) -> Path:
-    """A certificate of nobody's but ours, for 127.0.0.1, and its key."""
+
+def certificate(folder: Path, lasts: datetime.timedelta = DAY) -> Path:
+    """A certificate of nobody's but ours, for 127.0.0.1, and its key. lasts: from now; negative: it has expired."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)
-    day = datetime.timedelta(days=1)
     made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - 2 * DAY, now + lasts)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
         .sign(key, hashes.SHA256())
     )

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import echo, fanout, posts, report, servers, watched
+from benchmarks import echo, fanout, posts, recording, report, servers, stretches, watched
 from benchmarks.__main__ import MODES, generate
 from benchmarks.chart import Bar, Panel, chart, short
 from benchmarks.client import BrokenOff, Connection, Poller, buffer, frame, packet
@@ -23,6 +23,7 @@ from benchmarks.contestants import (
     NODE_WS,
     OURS,
     OURS_ACTOR,
+    OURS_HELD,
     OURS_RAW,
     OURS_STORED,
     PLAIN,
@@ -222,6 +223,21 @@ def test_watchers_are_counted_beside_the_same_readers(start_server: Callable[...
     assert not any("pictures" in each for each in without)
 
 
+def test_the_loops_stretches_are_those_of_each_mode(tmp_path: Path, template: Path) -> None:
+    server = OURS_HELD.server(tmp_path, template)
+    server.start()
+    try:
+        told: dict[str, Any] = {"path": OURS_HELD.broadcast, "modes": SHORT_MODES, "readers": 3}
+        found = stretches.measure(server.port, server.pid, **told, seconds=0.5)
+    finally:
+        server.stop()
+    assert list(found) == [mode["name"] for mode in SHORT_MODES]
+    for figures in found.values():
+        assert figures["stretches"] > 100
+        assert 0 < figures["p999"] <= figures["longest"]
+        assert 0 < figures["most"] <= 1.1 * figures["longest"]
+
+
 def test_posts_are_counted_as_the_database_counts_them(start_server: Callable[..., Server]) -> None:
     busy = start_server(WEBSOCKET_RATE=0)
     figures = posts.measure(busy.port, busy.pid, guest(busy, unique("poster")), in_flight=4, **SHORT)
@@ -229,6 +245,15 @@ def test_posts_are_counted_as_the_database_counts_them(start_server: Callable[..
         "from chat.models import Message; print(Message.objects.filter(client_id__startswith='c-').count())"
     )
     assert stored == figures["acknowledged"] > 0
+
+
+def test_recorded_transitions_are_counted() -> None:
+    found = generate("recording", lambda: "", turns=1, seconds=0.2)
+    assert set(found) == {recording.FAST, recording.PACED}
+    for figures in found.values():
+        assert figures["without"] > 0 < figures["recorded"]
+        assert 0 < figures["written"] <= figures["taken"]
+    assert found[recording.PACED]["written"] == found[recording.PACED]["taken"], "every step is kept"
 
 
 # The report -----------------------------------------------------------------------------------------------------
@@ -258,6 +283,15 @@ def results() -> Results:
         watched.WITH: [figures(rate, pictures=5, asked=1.5) for rate in (98_000, 99_000, 20_000)],
     }
     made.snapshots = [{"median": 2.5, "longest": 30.0, "connections": 5_000}]
+    made.stretches = {
+        "4 in flight": [
+            {**figures(400_000), "stretches": 1_500, "p999": 6.2, "longest": 12.5, "most": most} for most in (7, 8)
+        ]
+    }
+    made.recorded = {
+        recording.FAST: [{"without": 10, "recorded": 12, "written": 500, "taken": 10_000}] * 3,
+        recording.PACED: [{"without": 10, "recorded": 14, "written": 1_000, "taken": 1_000}] * 3,
+    }
     made.failures = {PLAIN.name: "it did not start"}
     return made
 
@@ -283,6 +317,8 @@ def test_targets_are_judged_by_what_was_measured(results: Results) -> None:
     assert judged["5,000 readers, 4 in flight: what three dashboards take of the deliveries"] == "holds"
     assert judged["Processor time a delivery meanwhile: times that without"] == "holds"
     assert judged["A snapshot of 5,000 connections"] == "holds"
+    assert judged["A transition that is recorded, as fast as it goes: times one that is not"] == "holds"
+    assert judged["A transition that is recorded, at 800 a second: times one that is not"] == "**missed**"
     assert not any("plain Channels" in what for what in judged), "nobody measured that"
 
 
@@ -301,6 +337,8 @@ def test_the_page_says_what_was_measured(results: Results, tmp_path: Path, monke
     assert "1.00 PUBLISH commands" in page
     assert f"| {watched.WITH} | 98,000 | 0.980 × | 10.204 | 1.020 × |" in page
     assert "took 2.5 ms, and 30.0 at the longest" in page
+    assert "| 4 in flight | 400,000 | 1,500 | 6.2 ms | 12.5 ms | 8.0 ms |" in page
+    assert "| as fast as it goes | 10.0 | 12.0 | 1.20 × | 5% |" in page
     assert "had 3 rounds" in page
     for table in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1, f"columns differ:\n{table}"

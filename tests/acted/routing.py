@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import logging
 import time
 from typing import Any
 
 import msgspec
+from channels.layers import get_channel_layer
 from django.urls import path
 
-from actors import outbound, runtime
+from actors import examples, outbound, runtime
 from actors.consumers import ActorConsumer
 from actors.effects import (
     Call,
@@ -28,6 +30,7 @@ from actors.effects import (
 from actors.messages import CallFailed, ClientConnected, ClientDisconnected, Message, ServerConnected, Timeout
 from actors.models import ActorSession
 from actors.performers import performs
+from actors.quiz import players
 from actors.quiz.consumers import QuizConsumer
 from actors.quiz.game import Format
 from actors.rules import Rules
@@ -35,12 +38,15 @@ from actors.states import Done, State
 from actors.store import Store
 from chat.consumers import TopicConsumer
 from realtime_project import database
+from realtime_project.models import Connection
 from realtime_project.registry import registry
 from realtime_project.topics import Topic, hub
 
+logger = logging.getLogger("acted")
 log = Topic("acted.log", history=True)  # what happened, once each
 news = Topic("acted.news")
 diary = Store("acted.diary")
+gate = asyncio.Event()
 
 
 class Counter(State, frozen=True):
@@ -183,6 +189,20 @@ async def slowly(message: str, state: Counter) -> Any:
     return [say(state, "at last")], state
 
 
+@rules.on("wait", Counter)
+async def wait(message: str, state: Counter) -> Any:
+    assert state.topic_out
+    await state.topic_out.publish("waiting")  # not an effect: those come when the handler is through
+    await gate.wait()
+    return [], state
+
+
+@rules.on("open", Counter)
+def open_gate(message: str, state: Counter) -> Any:
+    gate.set()
+    return [say(state, "opened")], state
+
+
 @rules.on("hold", Counter)
 def hold(message: str, state: Counter) -> Any:
     time.sleep(0.15)
@@ -206,6 +226,42 @@ def not_now(message: str, state: Resting) -> Any:
 
 
 rules.ignore(bytes, Resting)
+
+
+class Quiet(State, frozen=True):
+    """Waits until nothing comes for a while, and says when it begins and ends."""
+
+    topic_out: Topic
+    count: int
+
+
+@rules.on("quiet", Counter)
+def be_quiet(message: str, state: Counter) -> Any:
+    assert state.topic_out
+    return [say(state, "the rule")], Quiet(state.topic_out, state.count)
+
+
+@rules.on_entry(Quiet)
+def quiet_begins(state: Quiet) -> Any:
+    return [say(state, "entered"), EventTimeout(0.4)]
+
+
+@rules.on_exit(Quiet)
+def quiet_ends(state: Quiet) -> Any:
+    return [say(state, "left")]
+
+
+@rules.on(str, Quiet)
+def disturbed(message: str, state: Quiet) -> Any:
+    return [say(state, f"disturbed by {message}"), EventTimeout(0.4)], state
+
+
+@rules.on(Timeout("event"), Quiet)
+def nothing_came(message: Timeout, state: Quiet) -> Any:
+    return [say(state, "nothing came")], Counter(state.topic_out, state.count)
+
+
+rules.ignore(bytes, Quiet)
 
 
 @rules.on("later", Counter)
@@ -233,6 +289,15 @@ def subscribe_louder(message: str, state: Counter) -> Any:
         return 42 if content == "nonsense" else [Publish(topic_out, content.upper())]
 
     return [Subscribe(news, louder), say(state, "subscribed")], state
+
+
+def write_down(content: str) -> None:
+    logger.info("heard %s", content)
+
+
+@rules.on("write down", Counter)
+def subscribe_to_write_down(message: str, state: Counter) -> Any:
+    return [Subscribe(news, write_down), say(state, "subscribed")], state
 
 
 class Headline(msgspec.Struct, frozen=True):
@@ -270,6 +335,13 @@ def write(message: str, state: Counter) -> Any:
 def write_badly(message: str, state: Counter) -> Any:
     bad = Write(diary.set_sync, "never", "x"), Write(diary.set_sync, 42, "x")
     return [*bad, Publish(log, "never"), say(state, "never")], Counter(state.topic_out, 1_000)
+
+
+@rules.on(lambda message: message.startswith("spread "), Counter)
+def spread(message: str, state: Counter) -> Any:
+    """Many rows in one transaction, in the order of the client's choosing."""
+    keys = message.split()[1:]
+    return [*(Write(diary.incr_sync, key) for key in keys), say(state, "spread")], state
 
 
 @rules.on("close", Counter)
@@ -353,6 +425,38 @@ def end_kept(message: ClientDisconnected, state: Counter) -> Any:
     return [Publish(log, f"left at {state.count} with {message.code}")], state
 
 
+class Tally(State, frozen=True, tag="Counter"):
+    """What a Counter has become."""
+
+    topic_out: Topic | None = None
+    total: int = 0
+
+
+newer = Rules(version=2)
+
+
+@newer.upcast(1)
+def count_is_total(data: dict[str, Any]) -> dict[str, Any]:
+    return {"state": "Counter", "topic_out": data.get("topic_out"), "total": data["count"]}
+
+
+@newer.on(ClientConnected, Tally)
+def begin_newer(message: ClientConnected, state: Tally) -> Any:
+    return [Publish(message.topic_out, f"resumed {message.resumed} at {state.total}")], Tally(
+        message.topic_out, state.total
+    )
+
+
+@newer.on("alarm", Tally)
+def set_newer_alarm(message: str, state: Tally) -> Any:
+    return [Schedule("alarm", after=0.3), say(state, "set")], state
+
+
+@newer.on(Timeout("alarm"), Tally)
+def newer_alarm_rang(message: Timeout, state: Tally) -> Any:
+    return [Publish(log, f"rang at {state.total}")], Tally(state.topic_out, state.total + 100)
+
+
 # what reaches out ------------------------------------------------------------------------------------------------
 bridge, arrived = Topic("acted.bridge"), Topic("acted.arrived", history=True)
 inbox, outbox = Topic("acted.inbox"), Topic("acted.outbox")
@@ -426,12 +530,18 @@ async def left(scope: Any, receive: Any, send: Any) -> None:
     """Counts what this process holds of others."""
     await send({"type": "websocket.accept"})
     tasks = sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks())  # type: ignore[union-attr]
+    scheduled: Any = asyncio.get_running_loop()
+    timers = [each for each in scheduled._scheduled if not each.cancelled() and "Actor" in repr(each)]
+    layer: Any = get_channel_layer()
     told = {
         "actors": len(runtime.actors),
         "feeds": sum(not name.startswith(("control:", "presence")) for name in hub().feeds),
         "tasks": [name for name in tasks if not name.startswith(("Feed.", "Orders."))],
         "sessions": await database.run(ActorSession.objects.count),
         "connections": len(registry.connections),
+        "timers": len(timers),
+        "groups": len(layer.groups),
+        "rows": await database.run(Connection.objects.exclude(endpoint="/ws/acted/left/").count),
     }
     await send({"type": "websocket.send", "text": json.dumps(told)})
     while (await receive())["type"] != "websocket.disconnect":
@@ -441,6 +551,13 @@ async def left(scope: Any, receive: Any, send: Any) -> None:
 def of_the_connection(connection: Any) -> Counter:
     return Counter(count=len(connection.path))
 
+
+def recorded(state: State, rules: Rules, **options: Any) -> Any:
+    """An example, as it is, with the flight recorder on."""
+    return ActorConsumer.as_asgi(initial_state=state, rules=rules, record=True, **options)
+
+
+SHORT = Format(rounds=2, question=60, reveal=1, patience=1)
 
 urlpatterns = [
     path("ws/acted/left/", left),  # type: ignore[arg-type]
@@ -459,7 +576,22 @@ urlpatterns = [
         "ws/acted/kept/",
         ActorConsumer.as_asgi(initial_state=Counter(), rules=kept, messages=[Alarm, Rang], persist=True),
     ),
-    path("ws/acted/quiz/", QuizConsumer.of(Format(rounds=2, question=60, reveal=1))),
-    path("ws/acted/quiz/shown/", QuizConsumer.of(Format(rounds=2, question=60, reveal=3))),
+    path("ws/acted/newer/", ActorConsumer.as_asgi(initial_state=Tally(), rules=newer, persist=True)),
+    path("ws/acted/recorded/echo/", recorded(examples.Guest(), examples.echo)),
+    path("ws/acted/recorded/names/", recorded(examples.Unnamed(), examples.names, persist=True)),
+    path(
+        "ws/acted/recorded/store/",
+        recorded(
+            examples.Shelf(Store("acted.shelf")),
+            examples.inventory,
+            messages=[examples.StoreRequest, examples.FetchRequest],
+        ),
+    ),
+    path(
+        "ws/acted/recorded/quiz/",
+        recorded(players.Arriving(SHORT), players.quiz, messages=players.MESSAGES, persist=True),
+    ),
+    path("ws/acted/quiz/", QuizConsumer.of(SHORT)),
+    path("ws/acted/quiz/shown/", QuizConsumer.of(Format(rounds=2, question=60, reveal=3, patience=1))),
     path("ws/acted/quiz/quick/", QuizConsumer.of(Format(rounds=2, question=2, reveal=1))),
 ]

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from actors.clients import ClientError, WebSocketClient
-from tests.helpers import PATIENCE
+from tests.helpers import PATIENCE, Server
 
 
 class Remote:
@@ -102,3 +102,13 @@ def is_ours(task: asyncio.Task[Any]) -> bool:
     """Whether a task is one of an outbound client, by the file that it is in."""
     file = getattr(task.get_coro(), "cr_code").co_filename  # noqa: B009  # which only coroutines have
     return any(str(file).endswith(f"actors/{name}.py") for name in ("clients", "links", "streams", "outbound"))
+
+
+def make(server: Server, url: str, **fields: Any) -> int:
+    """A row in a server's database: its key."""
+    fields = {"name": "bridge", "url": url, "is_wanted": True, **fields}
+    made = server.python(
+        f"from actors.models import OutboundClient\nprint(json.dumps(OutboundClient.objects.create(**{fields!r}).pk))"
+    )
+    assert isinstance(made, int)
+    return made

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from actors.messages import Message
 from actors.rules import Rules
 from actors.states import State
 from tests.acted.reading import ACTED, logged
-from tests.helpers import Server, Socket, connect, guest
+from tests.helpers import PATIENCE, Server, Socket, connect, guest, unique
 
 
 async def hello(socket: Socket) -> dict:
@@ -178,6 +179,25 @@ async def test_z37_also_while_a_handler_waits(acted: Server) -> None:
         assert [await socket.recv() for _ in range(4)] == ["at last", "1", "at last", "2"]
 
 
+async def test_a_mailbox_is_bounded_whoever_floods_it(start_server) -> None:
+    """Ten thousand messages of others may wait for a handler that does; the rest is dropped, and the log says so."""
+    server = start_server(**ACTED)
+    url = server.ws("ws/acted/")
+    async with connect(url) as ann, connect(url) as bob, connect(server.ws("ws/acted/post/")) as postman:
+        told, others = await hello(ann), await hello(bob)
+        assert await ask(ann, "wait") == "waiting"
+        for _ in range(10_500):
+            await postman.send_json([told["topic_in"], "add"])
+        await postman.send_json([others["topic_out"], "posted"])
+        assert await bob.recv(60) == "posted"
+        await ann.send("done")
+        assert await ask(bob, "open") == "opened"
+        heard = [await ann.recv() for _ in range(10_000)]
+        assert heard == [str(number) for number in range(1, 10_001)]
+        assert await ann.recv() == "done"
+    assert "10000 messages wait, others are dropped" in server.log()
+
+
 async def test_z39_neither_rules_nor_a_state() -> None:
     rules = Rules({(str, object): lambda message, state: ([], state)})
     halves: list[dict[str, Any]] = [{}, {"rules": rules}, {"initial_state": 1}]
@@ -242,6 +262,22 @@ async def test_z44_z45_an_operation_makes_effects_of_what_comes(acted: Server) -
         assert [await ann.recv(), await ann.recv()] == ["RAIN", "SNOW"]
 
 
+async def test_z44_a_log_operation_logs_every_message(acted: Server) -> None:
+    """Once and in order, a burst too; and an operation that returns nothing sends nothing."""
+    mark = unique("mark")
+    said = [f"{mark} {number}" for number in range(300)]
+    async with connect(acted.ws("ws/acted/")) as ann, connect(acted.ws("ws/acted/news/")) as reporter:
+        await hello(ann)
+        assert await ask(ann, "write down") == "subscribed"
+        for word in said:
+            await reporter.send(word)
+        async with asyncio.timeout(PATIENCE):
+            while len(found := re.findall(rf"heard ({mark} \d+)", acted.log())) < len(said):
+                await asyncio.sleep(0.05)
+        assert found == said
+        await ann.silent()
+
+
 @pytest.mark.logs_errors
 async def test_a_subscription_tells_the_actor_what_comes_as_a_message(acted: Server) -> None:
     """So that rules decide, and the state may change; what cannot be understood is skipped."""
@@ -291,6 +327,19 @@ async def test_z70_timers_run_out(acted: Server) -> None:
         came = [await socket.recv() for _ in range(6)]
     assert came.count("timer later") == 1
     assert came.count("timer often") == 5
+
+
+async def test_a_state_is_entered_and_left_with_effects_and_waits_for_silence(acted: Server) -> None:
+    async with connect(acted.ws("ws/acted/")) as socket:
+        await hello(socket)
+        assert await ask(socket, "add") == "1"
+        await socket.send("quiet")
+        assert [await socket.recv(), await socket.recv()] == ["the rule", "entered"]
+        for _ in range(6):  # longer, together, than the silence it waits for
+            assert await ask(socket, "me") == "disturbed by me"
+            await asyncio.sleep(0.1)
+        assert [await socket.recv(), await socket.recv()] == ["left", "nothing came"]
+        assert await ask(socket, "add") == "2"
 
 
 async def test_a_state_that_waits_puts_messages_aside(acted: Server) -> None:
@@ -359,6 +408,12 @@ async def test_z28_z72_actors_are_listed_read_and_stopped(acted: Server) -> None
             if connection not in json.loads(await ask(staff, "list")):
                 break
             await asyncio.sleep(0.05)
+        async with connect(acted.ws("ws/acted/post/")) as postman, connect(acted.ws("ws/acted/")) as other:
+            before, told = (await logged(acted)), await hello(other)
+            for topic in (told["topic_in"].replace(told["connection"], connection), told["topic_in"]):
+                await postman.send_json([topic, "add"])
+            assert await other.recv() == "1", "nothing is dispatched to who has gone"
+            assert await logged(acted) == before
         assert json.loads(await ask(staff, f"state {connection}")) is None
         assert json.loads(await ask(staff, f"stop {connection}")) is False, "stopped already: no mistake"
 
@@ -381,7 +436,9 @@ async def test_a_thousand_come_and_go_and_leave_nothing(start_server) -> None:
     alarm = '{"type":"Alarm","seconds":0,"word":"x"}'
     await visit("ws/acted/", "louder", "later", "call")
     await asyncio.sleep(1.5)
-    before = await left()
+    async with asyncio.timeout(15):
+        while (before := await left())["rows"]:
+            await asyncio.sleep(0.3)
     for _ in range(20):
         await asyncio.gather(*(visit("ws/acted/", "louder", "later", "call") for _ in range(25)))
         await asyncio.gather(*(visit("ws/acted/kept/", "add", alarm) for _ in range(25)))
@@ -389,7 +446,7 @@ async def test_a_thousand_come_and_go_and_leave_nothing(start_server) -> None:
     while (after := await left()) != before:
         assert asyncio.get_running_loop().time() < deadline, (before, after)
         await asyncio.sleep(0.3)
-    assert after["actors"] == after["sessions"] == 0
+    assert after["actors"] == after["sessions"] == after["timers"] == after["rows"] == 0
 
 
 ACTORS = """

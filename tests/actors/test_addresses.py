@@ -71,6 +71,9 @@ def test_the_same_address_is_tried_once() -> None:
         ("wss://example.org/\r\nX-Header: geheim", "no blanks"),
         ("ws://127.0.0.1\t.example.org/?geheim", "no blanks"),
         ("ws://" + "ä" * 70 + ".org/?geheim", "ASCII"),
+        ("ws://" + "a" * 64 + ".org/?geheim", "no name of a host"),
+        ("ws://example..org/?geheim", "no name of a host"),
+        ("ws://.example.org/?geheim", "no name of a host"),
         ("", "1 to 2,000 characters"),
         ("ws://example.org/" + "a" * 2_000, "1 to 2,000 characters"),
     ],
@@ -92,6 +95,24 @@ def test_what_a_url_says() -> None:
     assert (target.host, target.port, target.uri.secure) == ("example.org", 444, True)
     assert target_of("ws://[2606:4700::1111]/").host == "2606:4700::1111"
     assert target_of("ws://bücher.example/").host == "xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("ws://127.0.0.1:80@example.org/", "example.org"),
+        ("ws://ann:example.org@127.0.0.1/", "127.0.0.1"),
+        ("ws://ann:pw@example.org@127.0.0.1/", "127.0.0.1"),
+        ("ws://ann:pw%40example.org@127.0.0.1/", "127.0.0.1"),
+        ("ws://ann:pw@127.0.0.1\\@example.org/", "example.org"),
+        ("ws://example.org:80?@127.0.0.1/", "example.org"),
+        ("ws://[::1].example.org/", "::1"),
+    ],
+)
+def test_what_is_judged_of_a_url_is_what_is_connected_to(url: str, host: str) -> None:
+    """One parser reads it, so that no two can be of two minds about a user, a port or a backslash."""
+    target = target_of(url)
+    assert target.host == host == target.uri.host
 
 
 @pytest.mark.parametrize(

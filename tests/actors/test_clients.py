@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -22,22 +23,20 @@ from actors.messages import Message, ServerConnected, ServerDisconnected
 from actors.rules import Rules
 from actors.states import Done, State
 from realtime_project import history
+from realtime_project.hub import Hub
 from realtime_project.topics import Topic, generate_uid, hub
+from tests.actors import inside
 from tests.actors.remote import remote, running, status, until
-from tests.certificates import certificate
+from tests.certificates import DAY, certificate
 from tests.helpers import Server, connect, free_port, unique
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-async def _house(settings: Any) -> AsyncIterator[None]:
+async def _house(fresh_hub: Hub, settings: Any) -> None:
     """This machine may be connected to, and the hub ends with the test."""
     settings.OUTBOUND_ALLOW = [ip_network("127.0.0.0/8")]
-    serving = hub()
-    yield
-    serving.close()
-    await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -143,6 +142,19 @@ async def test_a_thousand_events_of_a_log_go_out_in_order_although_little_may_wa
         _, stored = await asyncio.to_thread(history.page, outbox.name, 0, None, 1_000)
         assert there.received == [event.content for event in stored]
         assert client.counts.dropped == 0
+
+
+async def test_what_was_trimmed_before_it_was_sent_is_counted() -> None:
+    outbox = topic(history=True)
+    for number in range(5):
+        await outbox.publish(str(number))
+    epoch, _ = await asyncio.to_thread(history.page, outbox.name, 0, None, 1)
+    assert await asyncio.to_thread(history.trim, timedelta(0), 3) == 3
+    async with remote() as there:
+        client = WebSocketClient(there.url, out_stream_from=[outbox], cursors={outbox.name: (1, epoch)})
+        async with running(client):
+            await until(lambda: there.received == ["3", "4"])
+            assert (client.counts.dropped, client.counts.gaps) == (2, 1), "offsets 2 and 3"
 
 
 async def test_many_that_come_at_once_are_stored_in_order() -> None:
@@ -350,14 +362,7 @@ async def test_a_server_that_hangs_up_at_once_is_not_asked_faster_and_faster(mon
 
 
 # where it may lead ----------------------------------------------------------------------------------------------
-FORBIDDEN = [
-    "127.0.0.1", "localhost", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "127.1", "0", "[::1]", "[::]",
-    "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "169.254.169.254", "2852039166", "10.0.0.1", "0xa.1", "172.16.0.1",
-    "192.168.0.1", "[fe80::1]", "[fc00::1]", "[64:ff9b::7f00:1]", "224.0.0.1", "１２７.0.0.1", "127。0。0。1",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("host", FORBIDDEN)
+@pytest.mark.parametrize("host", [*inside.NAMES, *inside.NUMBERS])
 async def test_ssrf_an_inside_address_is_refused_however_it_is_written(host: str, settings: Any) -> None:
     settings.OUTBOUND_ALLOW = []
     async with remote() as there:
@@ -365,6 +370,17 @@ async def test_ssrf_an_inside_address_is_refused_however_it_is_written(host: str
         async with running(client):
             await until(lambda: client.status == "refused")
             assert "OUTBOUND_ALLOW does not name it" in client.last_error
+        assert there.requests == []
+
+
+@pytest.mark.parametrize("host", inside.NOWHERE)
+async def test_ssrf_what_may_be_an_inside_address_elsewhere_is_not_connected_to(host: str, settings: Any) -> None:
+    settings.OUTBOUND_ALLOW = []
+    async with remote() as there:
+        client = WebSocketClient(f"ws://{host}:{there.port}/", out_stream_from=[topic()])
+        async with running(client):
+            await until(lambda: client.last_error)
+            assert client.status in ("waiting", "refused")
         assert there.requests == []
 
 
@@ -450,6 +466,38 @@ async def test_z57_a_trusted_certificate_is_enough_and_nothing_less(
         async with running(untrusted):
             await until(lambda untrusted=untrusted: untrusted.status == "refused")  # type: ignore[misc]
             assert untrusted.last_error.startswith("the certificate cannot be trusted")
+
+
+@pytest.mark.parametrize(("lasts", "said"), [(1, ""), (-1, "expired")], ids=["valid", "expired"])
+async def test_z57_a_certificate_that_has_expired_is_refused(lasts: int, said: str, tmp_path: Path) -> None:
+    pem = certificate(tmp_path, lasts * DAY)
+    there_trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    there_trust.load_cert_chain(pem)
+    async with remote(ssl=there_trust) as there:
+        url, trust = there.url.replace("ws:", "wss:"), ssl.create_default_context(cafile=pem)
+        client = WebSocketClient(url, out_stream_from=[topic()], trust=trust)
+        async with running(client):
+            await until(lambda: client.status in ("connected", "refused"))
+            assert client.status == ("refused" if said else "connected")
+            assert said in client.last_error
+        assert len(there.requests) == (0 if said else 1), "not a word is said before"
+
+
+async def test_z57_the_authorities_of_ssl_cert_file_are_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hasty: None
+) -> None:
+    pem = certificate(tmp_path)
+    there_trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    there_trust.load_cert_chain(pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    links.system_trust.cache_clear()
+    try:
+        async with remote(ssl=there_trust) as there:
+            client = WebSocketClient(there.url.replace("ws:", "wss:"), out_stream_from=[topic()])
+            async with running(client):
+                await connected(client)
+    finally:
+        links.system_trust.cache_clear()
 
 
 def test_z57_no_certificate_is_excused() -> None:

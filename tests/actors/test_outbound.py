@@ -21,8 +21,9 @@ from actors.models import OutboundClient
 from actors.outbound import AlreadySo, Runner
 from benchmarks.services import Redis
 from realtime_project import database
-from realtime_project.topics import Topic, hub
-from tests.actors.remote import remote, until
+from realtime_project.hub import Hub
+from realtime_project.topics import Topic
+from tests.actors.remote import make, remote, until
 from tests.helpers import PATIENCE, PROJECT, Server
 
 LEASE = 1.5  # seconds, for a busy machine
@@ -30,14 +31,10 @@ out, log_out = Topic("tests.outbound.out"), Topic("tests.outbound.log", history=
 
 
 @pytest.fixture
-async def _house(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+async def _house(transactional_db: None, fresh_hub: Hub, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.OUTBOUND_ALLOW, settings.SERVER_LEASE = [ip_network("127.0.0.0/8")], LEASE
     monkeypatch.setattr(outbound, "BEAT", 0.05)
     monkeypatch.setattr(clients, "FIRST", 0.02)
-    serving = hub()
-    yield
-    serving.close()
-    await asyncio.sleep(0)
 
 
 rows = pytest.mark.usefixtures("_house")
@@ -236,16 +233,6 @@ class Process:
     def leave(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
-
-
-def make(server: Server, url: str, **fields: Any) -> int:
-    """A row in a server's database: its key."""
-    fields = {"name": "bridge", "url": url, "is_wanted": True, **fields}
-    made = server.python(
-        f"from actors.models import OutboundClient\nprint(json.dumps(OutboundClient.objects.create(**{fields!r}).pk))"
-    )
-    assert isinstance(made, int)
-    return made
 
 
 def test_a_process_of_its_own_is_not_for_the_in_memory_layer(server: Server) -> None:

@@ -147,6 +147,43 @@ def test_the_compiled_table_finds_what_reading_it_from_the_top_does(keys, pairs)
         assert said(rules, message, state) == expected
 
 
+def cost(rules: Rules, message: Any, state: Any) -> int:
+    """The interpreter's instructions that a transition takes: a clock would measure the machine."""
+    rules.transition(state, message)  # what is asked of the types is asked once
+    instructions = 0
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal instructions
+        frame.f_trace_opcodes = True
+        instructions += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        rules.transition(state, message)
+    finally:
+        sys.settrace(before)
+    return instructions
+
+
+@pytest.mark.parametrize("kind", ["types", "values", "states"])
+def test_a_hundred_rules_cost_what_five_do(kind: str) -> None:
+    """The rule that matches is the last one."""
+
+    def table(number: int) -> Rules:
+        rules = Rules()
+        for each in range(number - 1):
+            other = type(f"Other{each}", (), {})
+            key = {"types": (other, Guest), "values": (f"word {each}", Guest), "states": (str, other)}[kind]
+            rules.on(*key)(says(str(each)))
+        rules.on(str, Guest)(says("last"))
+        return rules
+
+    assert said(table(100), "x") == "last"
+    assert 0 < cost(table(100), "x", Guest()) <= 1.2 * cost(table(5), "x", Guest())
+
+
 # what is wrong is said when it is declared ----------------------------------------------------------------------
 def test_z40_a_bad_key_is_refused():
     keys: list[Any] = [str, (str,), (str, Guest, 1), "text"]
@@ -236,6 +273,30 @@ def test_rules_compose_in_order():
         both | Rules({(str, Guest): says("again")})
     with pytest.raises(TypeError):
         both | {}  # type: ignore[operator]
+
+
+def test_what_happens_with_a_state_is_composed_and_not_declared_twice():
+    login, chat = (Rules({(str, state): lambda m, s: ([], Named(m))}) for state in (Guest, Named))
+    login.on_exit(Guest)(lambda state: [Publish(ROOM, "left guest")])
+    chat.on_entry(Named)(lambda state: [Publish(ROOM, f"entered {state.name}")])
+    effects, state = (login | chat).transition(Guest(), "bob")
+    assert [effect.content for effect in effects if isinstance(effect, Publish)] == ["left guest", "entered bob"]
+    assert state == Named("bob")
+    for declare in (Rules.on_entry, Rules.on_exit):
+        one, other = Rules(), Rules()
+        declare(one, Guest)(lambda state: [])
+        declare(other, Guest)(lambda state: [])
+        with pytest.raises(ValueError, match=r"Guest.* already: .*test_rules.py:\d+"):
+            one | other
+
+
+def test_versions_compose():
+    old, new = Rules({(str, Guest): says("x")}), Rules({(str, Named): says("y")}, version=3)
+    new.upcast(1)(lambda data: data)
+    new.upcast(2)(lambda data: data)
+    both = old | new
+    assert both.version == 3
+    assert both.upcasters.keys() == {1, 2}
 
 
 def test_a_states_effects_stand_around_those_of_the_rule():

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -154,6 +156,20 @@ class Life:
         return not self.actor.stopped and self.session.__dict__.get("life") is self
 
 
+class Outage:
+    """The database refuses the next so many lists of saves."""
+
+    left = 0
+    save_all = staticmethod(sessions.save_all)
+
+    @classmethod
+    def refuse(cls, saves: list[sessions.Save]) -> list[Any]:
+        if cls.left:
+            cls.left -= 1
+            raise OperationalError("away")
+        return cls.save_all(saves)
+
+
 class Actors(RuleBasedStateMachine):
     lives = Bundle("lives")
     known = Bundle("known")  # sessions
@@ -244,6 +260,20 @@ class Actors(RuleBasedStateMachine):
         if was_owner and isinstance(word, int):
             life.session.due = self.loop.moved + word
 
+    @rule(life=lives, failures=st.integers(1, 6))
+    def tell_while_the_database_is_away(self, life: Life, failures: int) -> None:
+        """For a while, which nobody notices; or for longer: then it has not happened, and the client is told so."""
+        was_owner, before = life.is_owner, len(life.client.sent)
+        Outage.left = failures
+        self.run(life.actor.tell("add"))
+        Outage.left = 0
+        if was_owner and failures <= len(runtime.PAUSES):
+            life.session.count += 1
+            assert life.client.sent[before:] == [str(life.session.count)]
+        else:
+            assert life.client.sent[before:] == []
+            assert not was_owner or life.client.closed == runtime.LATER
+
     @rule(life=lives)
     def finish(self, life: Life) -> None:
         if life.is_owner:
@@ -328,7 +358,10 @@ class Actors(RuleBasedStateMachine):
 @pytest.mark.django_db(transaction=True)
 def test_what_was_answered_is_stored_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "shift", lambda: LATER)
+    monkeypatch.setattr(runtime, "PAUSES", (0, 0, 0, 0))
+    monkeypatch.setattr(sessions, "save_all", Outage.refuse)
     monkeypatch.setattr(runtime.logger, "disabled", True)  # failures are what this is about
+    monkeypatch.setattr(logging.getLogger("realtime_project.commits"), "disabled", True)
     run_state_machine_as_test(
         Actors,
         settings=settings(

@@ -222,6 +222,59 @@ async def test_a_token_that_opens_nothing_begins_a_session(own: Server, token: s
         assert greeting["token"] != token
 
 
+async def test_every_guess_is_a_session_of_ones_own(own: Server) -> None:
+    """What a client offers besides: several tokens, half a token, its hash as a thief of the database reads it."""
+    async with session(own) as (socket, greeting):
+        await socket.recv()
+        await count(socket, 4)
+    token = greeting["token"]
+    [[*_, digest]] = await rows(own)
+    for guess in (digest, token[:-1], token.swapcase(), f"{token}.", f"x.{token}"):
+        async with session(own, guess) as (_, greeting):
+            assert greeting["resumed"] is False
+    async with connect(own.ws("ws/acted/kept/"), subprotocols=["session", "session.x", f"session.{token}"]) as socket:
+        assert (await socket.recv_json())["resumed"] is False, "the first token counts"
+    async with connect(own.ws(f"ws/acted/kept/?token={token}&session={token}"), subprotocols=["session"]) as socket:
+        assert (await socket.recv_json())["resumed"] is False, "a token in an address opens nothing"
+    async with connect(own.ws("ws/acted/kept/"), subprotocols=[f"session.{token}"]) as socket:
+        assert socket.subprotocol is None, "a token alone is no offer, and never said back"
+        assert await socket.recv() == "resumed False at 0"
+    async with session(own, token) as (socket, _):
+        assert await socket.recv() == "resumed True at 4"
+
+
+LEAVE = 5  # sessions that an address may leave behind
+
+
+@pytest.fixture
+def small(start_server) -> Server:
+    return start_server(**ACTED, SESSIONS_PER_ADDRESS=LEAVE)
+
+
+async def test_an_address_leaves_so_many_sessions_behind_and_no_more(small: Server) -> None:
+    """The oldest go. Those that somebody has stay, and so do those of people who have a name."""
+    ann = guest(small, "Ann-few")
+    async with session(small) as (first, _), session(small, cookie=ann) as (anns, hers):
+        await first.recv()
+        await anns.recv()
+        tokens = []
+        for number in range(3 * LEAVE):
+            async with session(small) as (socket, greeting):
+                await socket.recv()
+                await count(socket, number + 1)
+                tokens.append(greeting["token"])
+        await settled(small, lambda found: sum(row[3] for row in found) == 2)
+        assert len(await rows(small)) == LEAVE + 1
+        assert await count(first) == 1, "who is here keeps it"
+        async with session(small, tokens[-1]) as (socket, again):
+            assert again["resumed"] is True
+            assert await socket.recv() == f"resumed True at {3 * LEAVE}"
+        async with session(small, tokens[0]) as (socket, again):
+            assert again["resumed"] is False
+    async with session(small, hers["token"], ann) as (_, again):
+        assert again["resumed"] is True
+
+
 # timers ---------------------------------------------------------------------------------------------------------
 async def test_a_timer_runs_out_while_its_client_is_away(own: Server) -> None:
     async with session(own) as (socket, greeting):
@@ -324,6 +377,73 @@ async def test_check_lists_what_todays_code_cannot_read(own: Server) -> None:
     await asyncio.to_thread(own.python, spoil.format('state=\'{"state": "Counter", "count": 9}\''))
     async with session(own, greeting["token"]) as (socket, _):
         assert await socket.recv() == "resumed True at 9", "what could not be read was kept"
+
+
+async def test_a_session_that_cannot_be_read_is_left_to_the_code_that_can(own: Server) -> None:
+    """Of a version to come, as while servers are replaced one by one: nobody touches it, its timer waits, and who has
+    been given another session instead is not the former one's owner.
+    """
+    change = "from actors.models import ActorSession\nActorSession.objects.filter(version={}).update(version={})"
+    async with session(own) as (socket, greeting):
+        await socket.recv()
+        await count(socket, 3)
+        await socket.send_json({"type": "Alarm", "seconds": 0.3, "word": "later"})
+        assert await socket.recv() == "set"
+        await asyncio.to_thread(own.python, change.format(1, 9))
+        own.kill()  # or it would save it as its own
+    own.start()
+    async with session(own, greeting["token"]) as (first, other):
+        assert other["resumed"] is False
+        assert await first.recv() == "resumed False at 0"
+        async with session(own, greeting["token"]) as (second, another):
+            assert another["resumed"] is False
+            assert await second.recv() == "resumed False at 0"
+            assert await count(first) == 1, "nobody has taken up its session"
+    await asyncio.sleep(2.5)  # time to look for timers
+    assert "rang later" not in await logged(own)
+    assert "version 9; this is version 1" in await checked(own)
+    assert "cannot be read" in own.log()
+    await asyncio.to_thread(own.python, change.format(9, 1))
+    await settled(own, lambda found: any(json.loads(row[1])["count"] == 103 for row in found))
+    async with session(own, greeting["token"]) as (socket, _):
+        assert await socket.recv() == "resumed True at 103"
+
+
+OLD = """
+from actors.models import ActorSession
+ActorSession.objects.filter(endpoint="/ws/acted/newer/").update(version=1, state={state!r})
+"""
+
+
+async def test_an_upcaster_brings_a_former_state_to_todays_shape(own: Server) -> None:
+    """For a client that returns, and for a timer that runs out while it is away. One that fails loses nothing."""
+    path = "ws/acted/newer/"
+    async with session(own, path=path) as (socket, greeting):
+        assert await socket.recv() == "resumed False at 0"
+    await settled(own, lambda found: not found[0][3])
+    former = '{"state":"Counter","topic_out":"@out","count":7}'
+    await asyncio.to_thread(own.python, OLD.format(state=former))
+    assert "no issues" in await checked(own)
+    async with session(own, greeting["token"], path=path) as (socket, _):
+        assert await socket.recv() == "resumed True at 7"
+        await socket.send("alarm")
+        assert await socket.recv() == "set"
+        own.kill()
+    await asyncio.to_thread(own.python, OLD.format(state='{"state":"Counter"}'))
+    assert "KeyError" in await checked(own)
+    own.start()
+    async with session(own, greeting["token"], path=path) as (socket, again):
+        assert again["resumed"] is False, "its upcaster fails: begun anew, and the former one kept"
+    await asyncio.to_thread(own.python, OLD.format(state=former).replace("filter(", "filter(version=1, ") + LATE)
+    await settled(own, lambda found: any('"total":107' in row[1] for row in found))
+    async with session(own, greeting["token"], path=path) as (socket, _):
+        assert await socket.recv() == "resumed True at 107"
+
+
+LATE = """
+from django.utils import timezone
+ActorSession.objects.filter(version=1).update(due_at=timezone.now())
+"""
 
 
 async def test_old_sessions_are_forgotten_by_command(own: Server) -> None:

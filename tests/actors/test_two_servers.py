@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -71,6 +71,89 @@ async def test_a_timer_runs_out_in_one_of_the_servers(acting: Cluster) -> None:
     assert (await logged(acting.servers[1])).count(f"rang {word}") == 1
     async with session(acting.servers[1], greeting["token"]) as (socket, _):
         assert await socket.recv() == "resumed True at 100"
+
+
+async def test_z66_who_has_left_is_a_member_of_no_group(acting: Cluster, redis: Redis) -> None:
+    """As Redis tells it: what the two servers are subscribed to is what it was before anybody came."""
+
+    async def groups(fits: Callable[[set[str]], bool]) -> set[str]:
+        async with asyncio.timeout(20):
+            while not fits(found := set(redis.ask("PUBSUB CHANNELS").split()[2::2])):
+                await asyncio.sleep(0.1)
+        return found
+
+    async def visit(number: int, joined: asyncio.Barrier, leaving: asyncio.Event) -> None:
+        async with connect(acting.servers[number % 2].ws("ws/acted/")) as socket:
+            await socket.recv()
+            for word in ("subscribe", "later"):
+                await socket.send(word)
+            assert await socket.recv() == "subscribed"
+            await joined.wait()
+            await leaving.wait()
+
+    await asyncio.sleep(1)  # what other tests joined has been left
+    before = await groups(bool)
+    joined, leaving = asyncio.Barrier(41), asyncio.Event()
+    visits = [asyncio.create_task(visit(number, joined, leaving)) for number in range(40)]
+    await joined.wait()
+    assert len(await groups(lambda found: found > before)) == len(before) + 1, "a group a topic, not a client"
+    leaving.set()
+    await asyncio.gather(*visits)
+    await groups(lambda found: found == before)
+
+
+BREAK = """
+from django.db import connection
+connection.cursor().execute('''
+    create function break_off() returns trigger language plpgsql
+        as $$ begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;
+    create constraint trigger break_off after insert on actors_storeentry deferrable initially deferred
+        for each row when (new.key = 'break-off') execute function break_off();
+''')
+"""
+
+
+async def test_what_may_have_been_committed_is_not_written_twice(acting: Cluster) -> None:
+    """The database is lost while it commits: the client is told to try again later, and the actor does not."""
+    server = acting.servers[0]
+    await asyncio.to_thread(server.python, BREAK)
+    async with connect(server.ws("ws/acted/")) as socket:
+        await socket.recv()
+        before = len(server.log())
+        await socket.send("spread break-off")
+        assert await socket.closed() == (1013, "try again later")
+    assert server.log()[before:].count("writes failed, the database is unavailable") == 1
+
+
+SPREAD = """
+from actors.store import Store
+print(json.dumps(Store("acted.diary").get_many_sync({keys!r})))
+"""
+
+
+@pytest.mark.parametrize("is_crossed", [False, True])
+async def test_actors_that_write_to_the_same_rows_lose_nothing(acting: Cluster, is_crossed: bool) -> None:
+    """On two servers at once. Each to one row, and lists of them in any order; or each to two, which may cross."""
+    keys = [unique("row") for _ in range(4)]
+    times, people = 15, 8
+    before = [len(server.log()) for server in acting.servers]
+
+    async def visit(number: int) -> None:
+        async with connect(acting.servers[number % 2].ws("ws/acted/")) as socket:
+            await socket.recv()
+            for turn in range(times):
+                first = keys[(number + turn) % 4]
+                second = keys[(number + turn + (1 if number % 2 else 3)) % 4]
+                await socket.send(f"spread {first} {second}" if is_crossed else f"spread {first}")
+            for _ in range(times):
+                assert await socket.recv(60) == "spread"
+
+    await asyncio.gather(*(visit(number) for number in range(people)))
+    found = await asyncio.to_thread(acting.servers[0].python, SPREAD.format(keys=keys))
+    assert sum(found.values()) == times * people * (1 + is_crossed)
+    logs = [server.log()[start:] for server, start in zip(acting.servers, before, strict=True)]
+    assert not any("the database is unavailable" in log for log in logs)
+    assert is_crossed or not any("met others" in log for log in logs), "one order for all"
 
 
 async def test_many_actors_save_at_once(acting: Cluster) -> None:

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from actors.models import OutboundClient
+from tests.actors import inside
 
 LIST = "/admin/actors/outboundclient/"
 SECRET = "wss://ann:geheim@example.org/feed?token=streng"
@@ -89,6 +90,25 @@ def test_a_form_refuses_what_cannot_work(fields: dict[str, Any], why: str) -> No
     assert answer.status_code == 200
     assert why in answer.content.decode()
     assert not OutboundClient.objects.exists()
+
+
+def test_ssrf_a_form_refuses_every_way_to_write_an_inside_address() -> None:
+    boss = staff("boss")
+    for host in inside.NUMBERS:
+        answer = boss.post(f"{LIST}add/", {**FORM, "url": f"ws://{host}/"})
+        assert answer.status_code == 200, host
+        assert "OUTBOUND_ALLOW does not name it" in answer.content.decode(), host
+    for host in ("example..org", f"{'a' * 64}.org"):
+        assert "is no name of a host." in boss.post(f"{LIST}add/", {**FORM, "url": f"ws://{host}/"}).content.decode()
+    assert not OutboundClient.objects.exists()
+
+
+def test_ssrf_what_a_form_cannot_judge_the_look_up_does() -> None:
+    """A name may lead elsewhere by the time of the connection: it is judged then, each time anew."""
+    boss = staff("boss")
+    for number, host in enumerate([*inside.NAMES, *inside.NOWHERE]):
+        answer = boss.post(f"{LIST}add/", {**FORM, "name": f"n{number}", "url": f"ws://{host}/"})
+        assert answer.status_code == 302, answer.content.decode()
 
 
 def test_one_is_made_started_stopped_and_that_is_recorded() -> None:

@@ -95,6 +95,36 @@ async def test_a_database_that_is_away_fails_the_list_once_and_whole() -> None:
     assert await asyncio.to_thread(stored) == set()
 
 
+class Met(Exception):
+    """As the driver says that PostgreSQL has ended this transaction, because two waited for each other."""
+
+    sqlstate = "40P01"
+
+
+async def test_a_list_that_meets_another_is_written_one_by_one_and_nothing_is_lost() -> None:
+    tries: list[list[str]] = []
+
+    def meets(items: list[str]) -> list[int]:
+        tries.append(items)
+        done = names(items)
+        if len(items) > 1 or tries.count(items) < 3:
+            raise OperationalError("deadlock detected") from Met()
+        return done
+
+    results = await write_all(Commits(256), meets, ["a", "b", "c"])
+    assert [type(result) for result in results] == [int] * 3
+    assert tries == [["a", "b", "c"], *([each] for each in "abc" for _ in range(3))]
+    assert await asyncio.to_thread(stored) == {"a", "b", "c"}
+
+
+async def test_an_item_that_meets_others_for_ever_is_given_up() -> None:
+    def meets(items: list[str]) -> list[int]:
+        raise OperationalError("deadlock detected") from Met()
+
+    [result] = await write_all(Commits(256), meets, ["a"])
+    assert isinstance(result, Unavailable)
+
+
 async def test_a_function_that_forgets_a_result_writes_nothing() -> None:
     def forgets(items: list[str]) -> list[int]:
         return names(items)[:-1]

@@ -89,19 +89,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return clock
 
 
-def test_rates_are_what_was_counted_since_the_last_report(clock: SimpleNamespace) -> None:
+async def test_rates_are_what_was_counted_since_the_last_report(clock: SimpleNamespace) -> None:
     meter = Meter()
     for passed, requests in ((1, 3), (2, 8), (1, 0)):
         clock.now += passed
         clock.counters.requests += requests
-        report = meter.report(draining=False)["figures"]
+        report = (await meter.report(draining=False))["figures"]
         assert report["rates"]["requests"] == requests / passed
         assert report["cpu"] == 25.0
     assert report["requests"] == 11
     assert set(report) == {*CURRENT, *COUNTED, "rates", "draining", "layer"}
 
 
-def test_a_report_and_its_history_are_bounded(clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_report_and_its_history_are_bounded(clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     feeds = {
         name: SimpleNamespace(name=name, passed=number, members=range(number), durable=False)
         for number, name in enumerate(f"{'n' * 195}{each}" for each in range(5_000))
@@ -111,7 +111,7 @@ def test_a_report_and_its_history_are_bounded(clock: SimpleNamespace, monkeypatc
     histories = []
     for _ in range(STEP * (POINTS + 10)):
         clock.now += 1
-        report = meter.report(draining=True)
+        report = await meter.report(draining=True)
         histories += [report["history"]] if "history" in report else []
     assert len(histories) == POINTS + 10
     assert len(histories[-1]) == POINTS
@@ -122,6 +122,22 @@ def test_a_report_and_its_history_are_bounded(clock: SimpleNamespace, monkeypatc
     assert len(json.dumps(histories[-1])) < 20_000
     moments = [point[0] for point in histories[-1]]
     assert moments == list(range(moments[0], moments[0] + POINTS * STEP, STEP))
+
+
+async def test_who_ends_while_it_is_added_up_is_counted_once(
+    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"messages_in": 1, "messages_out": 2, "bytes_in": 3, "bytes_out": 4}
+    connections = {number: SimpleNamespace(**counts) for number in range(3 * metrics.FEW)}
+    monkeypatch.setattr(metrics, "registry", SimpleNamespace(connections=connections))
+    adding = asyncio.create_task(metrics.totals_at_leisure())
+    await asyncio.sleep(0)
+    for number in (0, 3 * metrics.FEW - 1):  # one that was added up already, and one that will be
+        clock.counters.ended(connections.pop(number))
+    found = await adding
+    assert {name: found[name] for name in counts} == {name: 3 * metrics.FEW * each for name, each in counts.items()}
+    assert found["closed"] == 0
+    assert metrics.totals() == found | {"closed": 2}
 
 
 def test_the_busiest_topics_are_reported_and_orders_are_not(

@@ -105,19 +105,7 @@ class Command(BaseCommand):
     # what there is --------------------------------------------------------------------------------------------
     def servers(self) -> None:
         now = timezone.now()
-        rows: list[Row] = [
-            {
-                "id": row.pk,
-                "host": row.host,
-                "port": row.port,
-                "pid": row.pid,
-                "version": row.version,
-                "started_at": row.started_at,
-                "seen_at": row.seen_at,
-                **row.figures,
-            }
-            for row in registry.servers()
-        ]
+        rows = [overview.reported(row) for row in registry.servers()]
         shown = [
             {
                 "server": row["id"],

@@ -1,0 +1,47 @@
+"""How long the event loop is held at a stretch: from one look at the sockets to the next.
+
+`/held/` tells a client that connects what was since the last one did, in milliseconds, and begins anew. The processor
+time of the loop's thread is told beside the time that passed: what the system gave to others is in the latter alone.
+"""
+
+import json
+import selectors
+import threading
+import time
+from statistics import quantiles
+from typing import Any
+
+from django.urls import path
+
+select = selectors.DefaultSelector.select
+stretches: list[tuple[float, float]] = []  # seconds that passed, and of the processor
+serving = threading.get_ident()
+since: tuple[float, float] | None = None
+
+
+def noted(self: Any, timeout: float | None = None) -> Any:
+    global since
+    if threading.get_ident() != serving:
+        return select(self, timeout)
+    if since:
+        stretches.append((time.perf_counter() - since[0], time.thread_time() - since[1]))
+    ready = select(self, timeout)
+    since = time.perf_counter(), time.thread_time()
+    return ready
+
+
+selectors.DefaultSelector.select = noted  # type: ignore[method-assign]
+
+
+async def held(scope: Any, receive: Any, send: Any) -> None:
+    global stretches
+    known, stretches = stretches, []
+    await send({"type": "websocket.accept"})
+    passed, worked = (sorted(1000 * each for each in column) for column in zip(*known, strict=True))
+    told = {"stretches": len(known), "longest": passed[-1], "most": worked[-1], "p999": quantiles(passed, n=1000)[-1]}
+    await send({"type": "websocket.send", "text": json.dumps(told)})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
+urlpatterns = [path("held/", held)]  # type: ignore[arg-type]
