@@ -140,6 +140,9 @@ class ActorConsumer(Consumer):
         if opened and opened.token:
             greeting = {"type": "session", "token": opened.token, "resumed": opened.is_resumed}
             connection.send_text(msgspec.json.encode(greeting).decode())
+        if opened and opened.is_lost:
+            connection.close_soon(sessions.MOVED, "the session was taken up elsewhere")
+            return
         machine = Machine(self.setup.rules, state, timers)
         about = recordings.About(
             id=connection.id,
