@@ -277,7 +277,7 @@ ADMIN_CONTENT_SECURITY_POLICY = {
 # The chat's colours, for the admin: white text on 600, and 400 on a dark ground, keep 4.5 : 1.
 SHADES = ("50", "100", "200", "300", "400", "500", "600", "700", "800", "900", "950")
 TEAL = (
-    "#f0fdfa", "#dcf3ef", "#99f6e4", "#5eead4", "#2dd4bf", "#0d9488",
+    "#f0fdfa", "#dcf3ef", "#99f6e4", "#5eead4", "#2dd4bf", "#14a89a",
     "#0f766e", "#0b5f59", "#115e59", "#134e4a", "#042f2e",
 )  # fmt: skip
 STONE = (
