@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -20,7 +21,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
-from realtime_project.listing import Live
+from realtime_project.listing import Live, is_number
 
 from . import (
     outbound_admin,  # noqa: F401  # which registers its own
@@ -198,7 +199,9 @@ class StepAdmin(Recorded):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        step = Step.objects.filter(pk=object_id).first() if object_id.isdigit() else None
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        step = Step.objects.filter(pk=object_id).first() if is_number(object_id) else None
         if step is None:
             messages.warning(request, "That step has gone meanwhile.")
             return redirect("admin:actors_step_changelist")

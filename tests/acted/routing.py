@@ -209,6 +209,14 @@ def hold(message: str, state: Counter) -> Any:
     return [say(state, "held")], state
 
 
+@rules.on("hold midway", Counter)
+async def hold_midway(message: str, state: Counter) -> Any:
+    await asyncio.sleep(0)
+    time.sleep(0.15)
+    await asyncio.sleep(0)
+    return [say(state, "held")], state
+
+
 @rules.on("rest", Counter)
 def rest(message: str, state: Counter) -> Any:
     assert state.topic_out
@@ -574,6 +582,10 @@ urlpatterns = [
     path("ws/acted/factory/", ActorConsumer.as_asgi(initial_state=of_the_connection, rules=rules)),
     path(
         "ws/acted/kept/",
+        ActorConsumer.as_asgi(initial_state=Counter(), rules=kept, messages=[Alarm, Rang], persist=True),
+    ),
+    path(
+        "ws/acted/kept/too/",  # the same actors under another address
         ActorConsumer.as_asgi(initial_state=Counter(), rules=kept, messages=[Alarm, Rang], persist=True),
     ),
     path("ws/acted/newer/", ActorConsumer.as_asgi(initial_state=Tally(), rules=newer, persist=True)),

@@ -175,6 +175,47 @@ def test_the_clock_alone_brings_one_to_the_podium_and_readers_hear_of_it(
     assert {"1 second left", "The next question in 1 second", "The podium in 1 second"} <= set(timed)
 
 
+def test_keys_alone_are_enough(quizzed: Server, sits: Callable[..., Player]) -> None:
+    """Nothing is clicked and nothing is focused by the test: one begins where the page has put one."""
+    ann = sits(quizzed, "ann", SHORT)
+    keyboard = ann.page.keyboard
+
+    def go_to(name: str) -> None:
+        focused = ann.page.get_by_role("button", name=name, exact=True).and_(ann.page.locator(":focus"))
+        for _ in range(12):
+            keyboard.press("Tab")
+            if focused.count():
+                return
+        raise AssertionError(f"twelve tabs do not lead to {name}")
+
+    expect(ann.page.get_by_label("Your name")).to_be_focused()
+    keyboard.type("ann")
+    keyboard.press("Enter")
+    expect(ann.heading("Waiting for the others")).to_be_focused()
+    go_to("Begin")
+    keyboard.press("Enter")
+    expect(ann.answers).to_have_count(4)
+    expect(ann.page.get_by_role("heading", level=1)).to_be_focused()
+    keyboard.press("Tab")
+    expect(ann.answers.first).to_be_focused()
+    keyboard.press("Tab")
+    keyboard.press("Space")
+    expect(ann.answers.nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(ann.round()).to_have_text("Question 2 of 2")
+    expect(ann.page.get_by_role("heading", level=1)).to_be_focused()
+    keyboard.press("4")
+    expect(ann.answers.nth(3)).to_have_attribute("aria-pressed", "true")
+    expect(ann.page.get_by_role("button", name="Play again")).to_be_visible()
+    expect(ann.page.get_by_role("heading", level=1)).to_be_focused()
+    go_to("Play again")
+    keyboard.press("Enter")
+    expect(ann.heading("Waiting for the others")).to_be_focused()
+    keyboard.press("Shift+Tab")
+    expect(ann.page.get_by_role("button", name="Leave")).to_be_focused()
+    keyboard.press("Enter")
+    expect(ann.page.get_by_label("Your name")).to_be_visible()
+
+
 def test_what_is_wrong_is_said_where_it_is_wrong(quizzed: Server, sits: Callable[..., Player]) -> None:
     ann, bob = sits(quizzed, "ann"), sits(quizzed, "bob")
     code = ann.open()
