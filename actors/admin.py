@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -18,8 +19,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
+
+from realtime_project.listing import Live, is_number
 
 from . import (
     outbound_admin,  # noqa: F401  # which registers its own
@@ -31,17 +33,11 @@ NEWEST = 3_000  # steps that are looked at for what one may filter by
 CHOICES = 40  # of one filter
 
 
-class Recorded(ModelAdmin):  # type: ignore[misc]
-    """A list that renews itself, for who may see recordings."""
-
-    show_full_result_count = False
-    list_per_page = 100
-    list_fullwidth = True
-    actions_list_hide_default = False
+class Recorded(Live):
+    """A list for who may see recordings."""
 
     class Media:
-        js = ("admin_panel/live.js",)
-        css = {"all": ("admin_panel/panel.css", "actors/watching.css")}
+        css = {"all": ("actors/watching.css",)}
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -203,7 +199,9 @@ class StepAdmin(Recorded):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        step = Step.objects.filter(pk=object_id).first() if object_id.isdigit() else None
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        step = Step.objects.filter(pk=object_id).first() if is_number(object_id) else None
         if step is None:
             messages.warning(request, "That step has gone meanwhile.")
             return redirect("admin:actors_step_changelist")

@@ -20,7 +20,7 @@ from realtime_project.identity import household
 
 from . import recordings, runtime, sessions
 from .machine import Machine, Timer
-from .messages import ClientConnected, ClientDisconnected, Decoder, Invalid, sample
+from .messages import ClientConnected, ClientDisconnected, Decoder, Invalid
 from .recorder import Tape, recorder
 from .rules import Rules
 from .runtime import Actor, Kept, OnError
@@ -116,9 +116,8 @@ class ActorConsumer(Consumer):
         return super().as_asgi(setup=Setup(initial_state, rules, decoder, codec, on_error, login_required, hidden))
 
     @classmethod
-    def samples(cls, **arguments: Any) -> list[str]:
-        """One of each type that the endpoint takes."""
-        return [sample(each) for each in arguments["setup"].decoder.messages]
+    def types(cls, **arguments: Any) -> list[type]:
+        return list(arguments["setup"].decoder.messages)
 
     # what the socket brings -----------------------------------------------------------------------------------
     async def connect(self) -> None:
@@ -141,6 +140,9 @@ class ActorConsumer(Consumer):
         if opened and opened.token:
             greeting = {"type": "session", "token": opened.token, "resumed": opened.is_resumed}
             connection.send_text(msgspec.json.encode(greeting).decode())
+        if opened and opened.is_lost:
+            connection.close_soon(sessions.MOVED, "the session was taken up elsewhere")
+            return
         machine = Machine(self.setup.rules, state, timers)
         about = recordings.About(
             id=connection.id,

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 LOOK = 1.0  # seconds between two looks
 ROUND = 20  # looks between two for what was not left properly
 MOST = 100  # sessions at a look
+LOOKS = 50  # one after the other, while there is more
 LONGEST = 30.0  # seconds for an actor's messages and calls
 
 
@@ -41,7 +42,9 @@ async def keep() -> None:
             return
         await asyncio.sleep(LOOK)
         try:
-            await look(known)
+            for _ in range(LOOKS):
+                if await look(known) < MOST:  # otherwise more may wait
+                    break
             if number % ROUND == 0:
                 suspects = await tidy(suspects)
         except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, get_origin
+from typing import Any
 
 import msgspec
 
@@ -118,19 +118,6 @@ class Decoder:
             return self._decode(text)
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
             raise Invalid(str(error)) from None
-
-
-EMPTY = {str: "text", int: 0, float: 0.0, bool: False, list: [], tuple: [], dict: {}}  # anything else: null
-
-
-def sample(message: type[Any]) -> str:
-    """A message of this type as a client would write it, to be filled in: {"type":"FetchRequest","key":"text"}."""
-    config = message.__struct_config__
-    written: dict[str, Any] = {config.tag_field: config.tag}
-    for field in msgspec.structs.fields(message):
-        default = None if field.default is msgspec.NODEFAULT else field.default
-        written[field.encode_name] = EMPTY.get(get_origin(field.type) or field.type) if default is None else default
-    return msgspec.json.encode(written).decode()
 
 
 def _union(types: tuple[type, ...]) -> Any:

@@ -20,7 +20,7 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from realtime_project.actions import MOST, collect, publishable
-from realtime_project.listing import Live, ago, ordering
+from realtime_project.listing import Live, ago, is_number, ordering
 
 from . import outbound
 from .addresses import Allowed, Forbidden, shown, target_of
@@ -133,7 +133,7 @@ class OutboundAdmin(Live):
             obj.save()
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
-        row = self.get_queryset(request).filter(pk=object_id).first() if object_id.isdigit() else None
+        row = self.get_queryset(request).filter(pk=object_id).first() if is_number(object_id) else None
         extra = {**(options.pop("extra_context", None) or {}), "outbound": row and picture(row)}
         answer: HttpResponse = super().change_view(request, object_id, *args, extra_context=extra, **options)
         return answer
@@ -185,15 +185,15 @@ class OutboundAdmin(Live):
 
     @action(description="Start…", permissions=["steer"], icon="play_arrow", variant=ActionVariant.PRIMARY)
     def start(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return _ordering("start-client", OutboundClient.objects.filter(pk=object_id))
+        return ordering("start-client", targets=object_id)
 
     @action(description="Stop…", permissions=["steer"], icon="stop", variant=ActionVariant.DANGER)
     def stop(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return _ordering("stop-client", OutboundClient.objects.filter(pk=object_id))
+        return ordering("stop-client", targets=object_id)
 
     @action(description="Try again now…", permissions=["steer"], icon="refresh")
     def again(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return _ordering("again-client", OutboundClient.objects.filter(pk=object_id))
+        return ordering("again-client", targets=object_id)
 
 
 def _ordering(name: str, rows: QuerySet[OutboundClient]) -> HttpResponse:

@@ -68,6 +68,7 @@ class Opened(NamedTuple):
     version: int
     state: str
     timers: str
+    is_lost: bool = False  # somebody else has claimed it at the same moment
 
 
 class Save(NamedTuple):
@@ -105,11 +106,12 @@ def open_all(claims: list[Claim]) -> list[Opened]:
     rows = {row.token: row for row in _locked(ActorSession.objects.filter(token__in=asked))} if asked else {}
     now = timezone.now()
     opened, begun, resumed = [], [], {}
+    coming = {claim.owner for claim in claims}  # nobody can close these yet: of several for one session the last has it
     for claim in claims:
         row = rows.get(digest(claim.token)) if claim.token else None
         is_resumed = row is not None and (row.endpoint, row.user_id) == (claim.endpoint, claim.user)
         if row and is_resumed:
-            if row.owner:
+            if row.owner and row.owner not in coming:
                 control.order([row.server], control.Close(MOVED, "the session was taken up elsewhere", row.owner))
             resumed[row.pk] = row
         else:
@@ -131,7 +133,8 @@ def open_all(claims: list[Claim]) -> list[Opened]:
     _make_room(begun, resumed)
     ActorSession.objects.bulk_create(begun)
     ActorSession.objects.bulk_update(resumed.values(), ["owner", "server"])
-    return opened
+    lost = [each.is_resumed and resumed[each.session.id].owner != each.session.owner for each in opened]
+    return [each._replace(is_lost=is_lost) for each, is_lost in zip(opened, lost, strict=True)]
 
 
 def save_all(saves: list[Save]) -> list[list[int] | Lost]:
@@ -172,13 +175,15 @@ def save_all(saves: list[Save]) -> list[list[int] | Lost]:
 def due(owner: str, server: str, most: int, readable: Mapping[str, int]) -> list[Opened]:
     """Become the owner of sessions that nobody has and whose timers have run out. Called in a transaction.
 
+    server: who asks; it has none of its own actors' sessions taken from them, although it may be too busy to report.
     readable: endpoints, each with the latest version of states that it knows. Others are left to who knows them.
     """
     now = timezone.now()
+    nobodys = _nobodys() & (Q(owner="") | ~Q(server=server))
     ours = reduce(or_, (Q(endpoint=path, version__lte=version) for path, version in readable.items()))
-    waiting = ActorSession.objects.filter(_nobodys(), ours, due_at__lte=now)
+    waiting = ActorSession.objects.filter(nobodys, ours, due_at__lte=now)
     found = waiting.order_by("due_at").values_list("pk", flat=True)
-    rows = list(_locked(ActorSession.objects.filter(_nobodys(), pk__in=list(found[:most]), due_at__lte=now)))
+    rows = list(_locked(ActorSession.objects.filter(nobodys, pk__in=list(found[:most]), due_at__lte=now)))
     for row in rows:
         row.owner, row.server = owner, server
     ActorSession.objects.bulk_update(rows, ["owner", "server"])

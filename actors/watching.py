@@ -30,6 +30,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_GET, require_POST
 
 from realtime_project import registry
+from realtime_project.listing import is_number
 from realtime_project.models import Connection
 
 from .diagram import STYLE, render, shown_name
@@ -147,7 +148,7 @@ def life(row: Any) -> str:
 
 def _page_of(steps: Any, number: str) -> int:
     """The page on which a step stands."""
-    return steps.filter(number__lt=int(number)).count() // PAGE + 1 if number.isdecimal() and len(number) < 19 else 1
+    return steps.filter(number__lt=int(number)).count() // PAGE + 1 if is_number(number) else 1
 
 
 def _line(step: Step, before: Step | None, verdict: Any) -> dict[str, Any]:

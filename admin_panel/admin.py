@@ -25,7 +25,7 @@ from unfold.enums import ActionVariant
 from realtime_project import overview
 from realtime_project.actions import MOST, collect
 from realtime_project.control import PREFIX as CONTROL
-from realtime_project.listing import Live, ago, ordering
+from realtime_project.listing import Linked, Live, ago, ordering
 from realtime_project.models import Ban, Connection, Server, TopicHead
 
 from .models import Actor
@@ -43,7 +43,7 @@ def busiest() -> list[dict[str, Any]]:
     return [row for row in overview.topics(limit=12)[0] if row["subscribers"]]
 
 
-class Watched(Live):
+class Watched(Linked, Live):
     """A list of what is, which only the house itself writes."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -69,7 +69,7 @@ class ServerAdmin(Watched):
     ordering = ["started_at", "id"]
     search_fields = ["id__startswith", "host", "version"]
     fields = ["id", "host", "port", "pid", "version", "started_at", "seen_at", "clients", "paths"]
-    readonly_fields = ["clients", "paths"]
+    readonly_fields = ["clients", "load", "paths"]
     actions_detail = ["drain"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Server]:
@@ -83,6 +83,17 @@ class ServerAdmin(Watched):
     @display(description="id")
     def short(self, server: Server) -> str:
         return server.pk[:8]
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [self.linked(request, name) for name in super().get_list_display(request)]
+
+    def linked(self, request: HttpRequest, name: str) -> Any:
+        sees_them = request.user.has_perm("realtime_project.view_connection")
+        return "load" if name == "clients" and not sees_them else super().linked(request, name)
+
+    @display(description="clients", ordering="load")
+    def load(self, server: Any) -> str:
+        return str(server.load)
 
     @display(description="clients", ordering="load")
     def clients(self, server: Any) -> SafeString:

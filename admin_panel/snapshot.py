@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from django.db.models.functions import Now
 
-from realtime_project import registry
+from realtime_project import overview, registry
 from realtime_project.metrics import COUNTED, CURRENT, POINT, hears
 from realtime_project.models import Server
 
@@ -75,20 +75,8 @@ def picture(reports: Reports, answered: bool = True) -> Json:
 
 
 def _server(row: Server, now: datetime) -> Json:
-    return {
-        "id": row.pk,
-        "host": row.host,
-        "port": row.port,
-        "pid": row.pid,
-        "version": row.version,
-        "started_at": row.started_at,
-        "seen_at": row.seen_at,
-        "stale": now - row.seen_at > SILENT,
-        "draining": False,
-        "layer": False,
-        **NOTHING,
-        **row.figures,
-    }
+    unknown = {"draining": False, "layer": False, **NOTHING}
+    return unknown | overview.reported(row) | {"stale": now - row.seen_at > SILENT}
 
 
 def _sum(servers: Iterable[Json]) -> Json:

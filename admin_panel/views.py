@@ -18,6 +18,8 @@ from realtime_project.commits import Unavailable
 from realtime_project.record import record
 from realtime_project.topics import PublishError
 
+from . import typed
+
 SUMMED = ("clients", "rate_in", "rate_out", "messages_in", "messages_out", "bytes")
 
 
@@ -102,21 +104,26 @@ def console(request: HttpRequest) -> HttpResponse:
     if not request.user.has_perm("realtime_project.view_server"):
         raise PermissionDenied
     described = {f"/{demo.pattern}": demo for demo in routing.demos}
-    found = [
-        described.get(endpoint["path"])
-        or {
-            "pattern": endpoint["path"].removeprefix("/"),
-            "about": f"In {endpoint['mode']} mode.",
-            "address": endpoint["path"],
-            "samples": _samples(endpoint["path"]),
-        }
-        for endpoint in routing.endpoints
-    ]
+    found = [_tried(endpoint, described.get(endpoint["path"])) for endpoint in routing.endpoints]
     return render(request, "admin_panel/console.html", {"demos": found})
 
 
-def _samples(path: str) -> list[str]:
-    """Messages worth sending to an endpoint, where its consumer knows some."""
+def _tried(endpoint: dict[str, Any], demo: Any) -> dict[str, Any]:
+    """What the console says of an endpoint, and the messages that it offers there."""
+    path = endpoint["path"]
+    return {
+        "pattern": path.removeprefix("/"),
+        "about": demo.about if demo else f"In {endpoint['mode']} mode.",
+        "address": demo.address if demo else path,
+        "subprotocols": demo.subprotocols if demo else (),
+        "page": demo.page if demo else None,
+        "samples": demo.samples if demo else _asked(path, "samples"),
+        "forms": typed.forms(_asked(path, "types")),
+    }
+
+
+def _asked(path: str, name: str) -> list[Any]:
+    """What an endpoint's consumer says of itself, where it is one of ours."""
     app: Any = routing.applications[path]
-    make = getattr(getattr(app, "consumer_class", None), "samples", None)
-    return list(make(**app.consumer_initkwargs)) if make else []
+    say = getattr(getattr(app, "consumer_class", None), name, None)
+    return list(say(**app.consumer_initkwargs)) if say else []

@@ -16,6 +16,8 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from realtime_project.listing import Linked
+
 from .forms import LineField
 from .models import Membership, Message, Room, User
 
@@ -118,7 +120,7 @@ class RoomAdmin(ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class MessageAdmin(Linked, ReadOnly, ModelAdmin):  # type: ignore[misc]
     list_display = ["created_at", "room", "author", "beginning"]
     list_select_related = ["room", "author"]
     search_fields = ["text", "author__name", "room__slug"]

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar, get_args
 from urllib.parse import parse_qsl
 
 from django.conf import settings
@@ -216,6 +216,10 @@ class ChatConsumer(Consumer):
             '{"type": "post", "room": "lobby", "id": "c-1", "text": "hi"}',
             '{"type": "typing", "room": "lobby"}',
         ]
+
+    @classmethod
+    def types(cls, **arguments: Any) -> list[type]:
+        return list(get_args(protocol.Commands))
 
     @classmethod
     def pace(cls, **arguments: Any) -> tuple[float, float]:

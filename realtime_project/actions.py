@@ -70,8 +70,8 @@ class Action:
             return []
         model = get_user_model() if self.targets == "user" else self.targets
         try:
-            found = list(model._default_manager.filter(pk__in=list(ids)[:MOST]))
-        except ValueError:  # what is no key
+            found = list(model._default_manager.filter(pk__in=[id for id in ids[:MOST] if "\0" not in id]))
+        except (ValueError, OverflowError):  # what is no key
             return []
         return found
 

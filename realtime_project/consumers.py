@@ -45,6 +45,11 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         return []
 
     @classmethod
+    def types(cls, **arguments: Any) -> list[type]:
+        """The structs that clients' JSON is read as, where such an endpoint declares them."""
+        return []
+
+    @classmethod
     def pace(cls, **arguments: Any) -> tuple[float, float]:
         """Messages a second that one client of such an endpoint may send, and how many at once; 0, 0: no limit."""
         return 0, 0

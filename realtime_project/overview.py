@@ -1,4 +1,4 @@
-"""The topics and the endpoints of the cluster, each in one table: what is there, and what passes there now.
+"""The servers, topics and endpoints of the cluster, as tables: what is there, and what passes there now.
 
 The rule: a table is bounded by what is asked for, and of what servers report by metrics.TOPICS a server: a topic beyond
 the busiest of every server is shown as if nobody read it.
@@ -36,6 +36,12 @@ def topics(search: str = "", limit: int = 50) -> tuple[list[Row], int]:
         if head := heads.get(row["name"]):
             row["offset"], row["events"] = head.offset, kept(head)
     return rows, count
+
+
+def reported(server: Server) -> Row:
+    """A server as its row has it: what it is, and the figures of its last report."""
+    names = ("host", "port", "pid", "version", "started_at", "seen_at")
+    return {"id": server.pk, **{name: getattr(server, name) for name in names}, **server.figures}
 
 
 def with_first(heads: QuerySet[TopicHead]) -> QuerySet[TopicHead]:

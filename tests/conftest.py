@@ -3,10 +3,12 @@
 A test that used a server fails when that server logged a traceback meanwhile, whatever else the test looked at.
 """
 
+import asyncio
 import fcntl
 import itertools
 import os
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ from xdist.scheduler import LoadFileScheduling
 
 pytest.register_assert_rewrite("tests.helpers")
 
+from benchmarks.cluster import Cluster  # noqa: E402
 from benchmarks.cluster import make_template as make_cluster_template  # noqa: E402
 from benchmarks.services import Postgres, Redis, copy_data  # noqa: E402
+from realtime_project.hub import Hub  # noqa: E402
+from realtime_project.topics import hub  # noqa: E402
 from tests.helpers import TEMPLATE, TRACEBACK, Server, make_template, running  # noqa: E402
 
 Once = Callable[[str, Callable[[Path], object]], Path]
@@ -179,6 +184,15 @@ def no_traceback_in_a_log(request: pytest.FixtureRequest, servers: list[Server])
             pytest.fail(f"the server on port {server.port} logged a traceback:\n{log[-6000:]}", pytrace=False)
 
 
+@pytest.fixture
+async def fresh_hub() -> AsyncIterator[Hub]:
+    """The hub of this test's loop, ended with it."""
+    serving = hub()
+    yield serving
+    serving.close()
+    await asyncio.sleep(0)
+
+
 # What several servers share -------------------------------------------------------------------------------------
 
 
@@ -213,3 +227,33 @@ def redis() -> Iterator[Redis]:
     running.start()
     yield running
     running.kill()
+
+
+@pytest.fixture(scope="module")
+def own_redis() -> Iterator[Redis]:
+    """A Redis that the tests of one file may kill, and in which nobody else speaks."""
+    running = Redis()
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="module")
+def _pair(
+    postgres: Postgres, own_redis: Redis, servers: list[Server], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("killable")
+    running = Cluster(folder, postgres, [own_redis], f"killable_{uuid.uuid4().hex[:8]}", 2, WEBSOCKET_RATE=0)
+    servers.extend(running.servers)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def killable(_pair: Cluster) -> Cluster:
+    """Two servers over that Redis, which these tests may stop and kill."""
+    for server in _pair.servers:
+        if not server.running():
+            server.start()
+    return _pair

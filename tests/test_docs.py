@@ -1,16 +1,13 @@
 """The documents are true: their examples run, their settings exist, their links lead somewhere."""
 
 import ast
-import asyncio
 import inspect
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from realtime_project.topics import hub
 from tests.helpers import PROJECT
 
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
@@ -33,16 +30,8 @@ def examples(page: Path) -> str:
     return "\n".join(lines)
 
 
-@pytest.fixture
-async def _ended_hub() -> AsyncIterator[None]:
-    serving = hub()
-    yield
-    serving.close()
-    await asyncio.sleep(0)
-
-
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("_ended_hub")
+@pytest.mark.usefixtures("fresh_hub")
 @pytest.mark.parametrize("document", [page for page in PAGES if EXAMPLE.search(page.read_text())], ids=name)
 async def test_every_example_runs(document: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # an example may query as a script would

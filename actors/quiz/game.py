@@ -7,6 +7,7 @@ the question is over.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ import msgspec
 from ..naming import folded, mistake
 
 NAME = 24  # characters of a player's name
-PLAYERS = 30  # of one game
+PLAYERS = 100  # of one game: each change of it is told to each of them
 CHOICES = 4
 RIGHT, QUICK = 500, 500  # points for being right, and for being right at once; half the time, half of them
 
@@ -40,6 +41,7 @@ class Format(msgspec.Struct, frozen=True):
     question: float = 20.0
     reveal: float = 8.0
     idle: float = 1800.0  # a lobby in which nobody begins, or a podium that nobody leaves
+    patience: float = 15.0  # with who has gone, but may be loading the page again: nobody waits for them any longer
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -61,6 +63,7 @@ class Player(msgspec.Struct, frozen=True):
     seat: int  # known to all, and never given again in this game
     name: str
     points: int = 0
+    away: bool = False  # for a while now; the seat and the points are kept
 
 
 class Game(msgspec.Struct, frozen=True):
@@ -71,7 +74,7 @@ class Game(msgspec.Struct, frozen=True):
     address: str  # of whoever opened it
     format: Format
     questions: tuple[Question, ...]
-    players: tuple[Player, ...]  # the first one is the host
+    players: tuple[Player, ...]  # the first one who is here is the host
     seats: int  # given so far
     ends_at: float  # when the phase is over, whatever happens
     phase: Phase = "lobby"
@@ -82,7 +85,7 @@ class Game(msgspec.Struct, frozen=True):
 
     @property
     def host(self) -> Player:
-        return self.players[0]
+        return next((player for player in self.players if not player.away), self.players[0])
 
     @property
     def question(self) -> Question:
@@ -138,6 +141,24 @@ def left(game: Game, key: str, now: float) -> Game:
     return _ended_early(msgspec.structs.replace(game, players=players), now)
 
 
+def gone(game: Game, key: str, now: float) -> Game:
+    """A player is away: another one who is here is host, and nobody waits for this one's answer."""
+    return _ended_early(_with(game, key, True), now)
+
+
+def back(game: Game, key: str) -> Game:
+    """... and is here again."""
+    return _with(game, key, False)
+
+
+def _with(game: Game, key: str, away: bool) -> Game:
+    player = game.player(key)
+    if player.away == away:
+        return game
+    changed = msgspec.structs.replace(player, away=away)
+    return msgspec.structs.replace(game, players=tuple(changed if each is player else each for each in game.players))
+
+
 def fit(name: str) -> str:
     """The name, if it can be one."""
     name = name.strip()
@@ -149,6 +170,7 @@ def fit(name: str) -> str:
 # rounds -----------------------------------------------------------------------------------------------------------
 def begun(game: Game, key: str, now: float) -> Game:
     """The host begins."""
+    game = back(game, key)
     if game.player(key) != game.host:
         raise Refusal("not_host", f"{game.host.name} begins the game.")
     if game.phase != "lobby":
@@ -157,7 +179,8 @@ def begun(game: Game, key: str, now: float) -> Game:
 
 
 def answered(game: Game, key: str, step: int, choice: int, now: float) -> Game:
-    """An answer counts once, and while its question is open. When all have answered, the question is over."""
+    """An answer counts once, and while its question is open. When all who are here have, the question is over."""
+    game = back(game, key)
     player = game.player(key)
     if game.step == step and game.answer_of(player):
         raise Refusal("answered", "You have answered already. The first answer counts.")
@@ -184,6 +207,7 @@ def moved_on(game: Game, step: int, now: float) -> Game:
 
 def again(game: Game, key: str, questions: Sequence[Question], now: float) -> Game:
     """The host opens the lobby once more: the same players, other questions, no points."""
+    game = back(game, key)
     if game.player(key) != game.host:
         raise Refusal("not_host", f"{game.host.name} decides whether you play again.")
     if game.phase != "podium":
@@ -198,7 +222,8 @@ def _asked(game: Game, number: int, now: float) -> Game:
 
 
 def _ended_early(game: Game, now: float) -> Game:
-    if game.phase == "question" and all(game.answer_of(player) for player in game.players):
+    here = [player for player in game.players if not player.away]
+    if game.phase == "question" and here and all(game.answer_of(player) for player in here):
         return _revealed(game, now)
     return game
 
@@ -221,7 +246,6 @@ def view(game: Game, key: str, now: float, pending: int | None = None) -> dict[s
     pending: the answer that is on its way.
     """
     player = game.player(key)
-    is_over = game.phase in ("reveal", "podium")
     given = game.answer_of(player)
     shown: dict[str, Any] = {
         "type": "game",
@@ -239,17 +263,7 @@ def view(game: Game, key: str, now: float, pending: int | None = None) -> dict[s
             "pending": given is None and pending is not None,
         },
         "host": game.host.name,
-        "players": [
-            {
-                "seat": each.seat,
-                "name": each.name,
-                "points": each.points,
-                "place": 1 + sum(other.points > each.points for other in game.players),
-                "answered": game.answer_of(each) is not None,
-                "gain": game.gain(each) if is_over and game.round else 0,
-            }
-            for each in sorted(game.players, key=lambda each: (-each.points, each.seat))
-        ],
+        "players": standings(game),
     }
     if game.phase in ("question", "reveal"):
         shown["length"] = round(1000 * (game.format.question if game.phase == "question" else game.format.reveal))
@@ -259,4 +273,28 @@ def view(game: Game, key: str, now: float, pending: int | None = None) -> dict[s
         shown["right"] = game.question.right
         shown["counts"] = [choices.count(number) for number in range(len(game.question.choices))]
         shown["last"] = game.round == len(game.questions)
+    return shown
+
+
+@functools.lru_cache(maxsize=64)
+def standings(game: Game) -> list[dict[str, Any]]:
+    """The players as all of them are shown, the first one first: worked out once for all. Nobody may change it."""
+    is_over = game.phase in ("reveal", "podium")
+    answered = {given.seat for given in game.answers}
+    shown: list[dict[str, Any]] = []
+    place = 0
+    for number, each in enumerate(sorted(game.players, key=lambda each: (-each.points, each.seat)), 1):
+        if not shown or each.points != shown[-1]["points"]:
+            place = number
+        shown.append(
+            {
+                "seat": each.seat,
+                "name": each.name,
+                "points": each.points,
+                "place": place,
+                "away": each.away,
+                "answered": each.seat in answered,
+                "gain": game.gain(each) if is_over and game.round else 0,
+            }
+        )
     return shown

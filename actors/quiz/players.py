@@ -14,7 +14,7 @@ import msgspec
 from realtime_project.topics import Topic
 
 from ..effects import Call, Cancel, Postpone, Publish, Schedule, Subscribe, Unsubscribe, Write
-from ..messages import CallFailed, ClientConnected, Message, Timeout, encode
+from ..messages import CallFailed, ClientConnected, ClientDisconnected, Message, Timeout, encode
 from ..rules import Rules
 from ..states import State
 from . import table
@@ -24,6 +24,7 @@ from .table import Change, Entered, Refused
 OVER = "over"  # the timer: the phase has ended
 LATE = 0.05  # seconds after its end, so that no clock is too early for it
 LOOK = "look"  # the timer: look again how the game stands
+AWAY = "away"  # the timer: the client has been away for so long that nobody waits for it
 RETRY = 1.0  # seconds, where the database was away
 
 quiz = Rules()
@@ -186,7 +187,17 @@ def ask_again(message: ClientConnected, state: Entering) -> Any:
 
 @quiz.on(ClientConnected, InGame | Returning)
 def come_back_to_a_game(message: ClientConnected, state: Seated) -> Any:
-    return [look(state.seat)], Returning(state.seat, state.step)
+    return [Cancel(AWAY), look(state.seat)], Returning(state.seat, state.step)
+
+
+@quiz.on(ClientDisconnected, InGame | Returning)
+def go_away(message: ClientDisconnected, state: Seated) -> Any:
+    return [Schedule(AWAY, after=state.visitor.format.patience)], state
+
+
+@quiz.on(Timeout(AWAY), InGame | Returning)
+def stay_away(message: Timeout, state: Seated) -> Any:
+    return [Call(table.step_out, state.seat.code, state.visitor.key)], state
 
 
 @quiz.on(Ping, Visiting | Entering | InGame | Returning)
@@ -221,7 +232,7 @@ def stay_outside(message: Refused, state: Entering) -> Any:
 def find_it_closed(message: CallFailed, state: Entering) -> Any:
     if message.function not in (table.open_game.__name__, table.join.__name__):
         return [], state
-    return [tell(state.visitor, AWAY)], Visiting(state.visitor)
+    return [tell(state.visitor, UNAVAILABLE)], Visiting(state.visitor)
 
 
 # playing ---------------------------------------------------------------------------------------------------------
@@ -295,7 +306,7 @@ def be_told_the_rules(message: Refused, state: Seated) -> Any:
 def answer_again(message: CallFailed, state: Sending) -> Any:
     if message.function != table.answer.__name__:
         return [], state
-    return [tell(state.visitor, AWAY), look(state.seat)], Returning(state.seat, state.step)
+    return [tell(state.visitor, UNAVAILABLE), look(state.seat)], Returning(state.seat, state.step)
 
 
 @quiz.on(CallFailed, Returning)
@@ -310,7 +321,7 @@ def look_again(message: Timeout, state: Returning) -> Any:
 
 @quiz.on(CallFailed, Lobby | Podium)
 def try_again(message: CallFailed, state: Lobby | Podium) -> Any:
-    return [tell(state.visitor, AWAY)], state
+    return [tell(state.visitor, UNAVAILABLE)], state
 
 
 # what makes no sense ---------------------------------------------------------------------------------------------
@@ -329,7 +340,7 @@ def not_understood(message: str | bytes, state: Any) -> Any:
 # -----------------------------------------------------------------------------------------------------------------
 TOO_LATE = Error("too_late", "Too late: this question is over.")
 TWICE = Error("answered", "You have answered already. The first answer counts.")
-AWAY = Error("unavailable", "That could not be kept just now. Try again in a moment.")
+UNAVAILABLE = Error("unavailable", "That could not be kept just now. Try again in a moment.")
 
 
 def follow(
@@ -354,7 +365,7 @@ def follow(
 
 
 def stand_up(seat: Seat, note: str = "") -> list[Any]:
-    return [Unsubscribe(seat.topic), Cancel(OVER), tell(seat.visitor, Welcome(note))]
+    return [Unsubscribe(seat.topic), Cancel(OVER), Cancel(AWAY), tell(seat.visitor, Welcome(note))]
 
 
 def enter(visitor: Visitor, wish: Open | Join) -> Call:

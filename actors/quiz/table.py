@@ -6,13 +6,13 @@ Whoever has read a game subscribes from its version on and misses nothing.
 
 from __future__ import annotations
 
+import functools
 import random
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -33,7 +33,7 @@ LETTERS, LENGTH = "BCDFGHJKLMNPQRSTVWXZ", 4  # of a code: no vowels, so no words
 GAMES = 200  # open at a time: they are read in one query
 OF_ADDRESS = 50  # opened from one address, of these
 OVERDUE = 3600.0  # seconds after which a phase that has not ended is one that nobody's actor follows any more
-KEPT = timedelta(days=1)  # what was told of games that are over
+KEPT = timedelta(hours=2)  # what was told of games: an actor that was away asks how its game stands instead
 
 Move = Callable[[Game, float], Game]  # is given the time
 
@@ -67,7 +67,13 @@ def topic_of(game: Game) -> Topic:
 
 def change_of(content: str) -> Change:
     """What is told on a game's topic, as it is heard now."""
-    return Change(msgspec.json.decode(content, type=Game), time.time())
+    return Change(_told_game(content), time.time())
+
+
+@functools.lru_cache(maxsize=64)
+def _told_game(content: str) -> Game:
+    """Read once for all who hear it here."""
+    return msgspec.json.decode(content, type=Game)
 
 
 # what actors call: the answer comes back to them as a message ----------------------------------------------------
@@ -82,7 +88,18 @@ async def join(code: str, key: str, name: str) -> Entered | Refused:
 
 
 async def look(code: str, key: str) -> Change | Refused:
-    return await _told(code, Change, lambda: read(code, key))
+    """How it stands, for a player who is here again."""
+
+    def back() -> Game:
+        game = read(code, key)
+        return change(code, lambda game, now: play.back(game, key)) if game.player(key).away else game
+
+    return await _told(code, Change, back)
+
+
+async def step_out(code: str, key: str) -> Change | Refused:
+    """A player has been away for a while."""
+    return await _told(code, Change, lambda: change(code, lambda game, now: play.gone(game, key, now)))
 
 
 async def begin(code: str, key: str) -> Change | Refused:
@@ -166,28 +183,44 @@ def change(code: str, move: Move) -> Game:
 
 def _open(key: str, name: str, address: str, format: Format) -> Game:
     with transaction.atomic():
-        found = [_game(value) for value in games.get_many_sync(games.keys_sync(limit=GAMES)).values()]
-        now = time.time()
+        found = _all()
         for game in found:
             if any(player.key == key for player in game.players):  # they have asked before, and not heard the answer
                 return game
-        waiting = [game for game in found if now <= game.ends_at + OVERDUE]
-        for game in found:
-            if game not in waiting:
-                games.delete_sync(game.code)
-        history.forget(PREFIX, KEPT, kept=[topic_of(game).name for game in waiting])
+        now = time.time()
+        waiting = _let_go(found, now)
         if len(waiting) >= GAMES:
             raise Refusal("crowded", "Every table is taken. Try again in a few minutes, or join a game.")
         if sum(game.address == address for game in waiting) >= OF_ADDRESS:
             raise Refusal("crowded", "Many games were opened from your address. Try again later, or join one.")
         questions = draw(format.rounds)
-        make = partial(play.opened, key=key, name=name, address=address, format=format, questions=questions, now=now)
         while True:
             code = "".join(random.choices(LETTERS, k=LENGTH))
-            game = make(uuid.uuid4().hex, code)
+            game = play.opened(uuid.uuid4().hex, code, key, name, address, format, questions, now)
             if games.add_sync(code, _plain(game)):
                 _tell(game)
                 return game
+
+
+def forget() -> int:
+    """Let go of games that nobody's actor follows any more, and of what was told of those that are over: how many."""
+    with transaction.atomic():
+        found = _all()
+        return len(found) - len(_let_go(found, time.time()))
+
+
+def _all() -> list[Game]:
+    return [_game(value) for value in games.get_many_sync(games.keys_sync(limit=GAMES)).values()]
+
+
+def _let_go(found: list[Game], now: float) -> list[Game]:
+    """Those that are left."""
+    left = [game for game in found if now <= game.ends_at + OVERDUE]
+    for game in found:
+        if game not in left:
+            games.delete_sync(game.code)
+    history.forget(PREFIX, KEPT, kept=[topic_of(game).name for game in left])
+    return left
 
 
 def _tell(game: Game) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from actors.messages import Message, ServerConnected, ServerDisconnected
 from actors.rules import Rules
 from actors.states import Done, State
 from realtime_project import history
+from realtime_project.hub import Hub
 from realtime_project.topics import Topic, generate_uid, hub
 from tests.actors import inside
 from tests.actors.remote import remote, running, status, until
@@ -32,13 +34,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-async def _house(settings: Any) -> AsyncIterator[None]:
+async def _house(fresh_hub: Hub, settings: Any) -> None:
     """This machine may be connected to, and the hub ends with the test."""
     settings.OUTBOUND_ALLOW = [ip_network("127.0.0.0/8")]
-    serving = hub()
-    yield
-    serving.close()
-    await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -144,6 +142,19 @@ async def test_a_thousand_events_of_a_log_go_out_in_order_although_little_may_wa
         _, stored = await asyncio.to_thread(history.page, outbox.name, 0, None, 1_000)
         assert there.received == [event.content for event in stored]
         assert client.counts.dropped == 0
+
+
+async def test_what_was_trimmed_before_it_was_sent_is_counted() -> None:
+    outbox = topic(history=True)
+    for number in range(5):
+        await outbox.publish(str(number))
+    epoch, _ = await asyncio.to_thread(history.page, outbox.name, 0, None, 1)
+    assert await asyncio.to_thread(history.trim, timedelta(0), 3) == 3
+    async with remote() as there:
+        client = WebSocketClient(there.url, out_stream_from=[outbox], cursors={outbox.name: (1, epoch)})
+        async with running(client):
+            await until(lambda: there.received == ["3", "4"])
+            assert (client.counts.dropped, client.counts.gaps) == (2, 1), "offsets 2 and 3"
 
 
 async def test_many_that_come_at_once_are_stored_in_order() -> None:

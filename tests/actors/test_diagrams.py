@@ -264,7 +264,9 @@ def test_what_a_predicate_may_be_for_is_not_missed() -> None:
     assert Table(rules, Guest()).unhandled() == [("str", "Named"), ("bytes", "Banned")]
 
 
-def test_check_names_both_and_has_nothing_to_say_of_the_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_names_both_and_has_nothing_to_say_of_the_examples(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert checks.rule_tables(None) == []
     rules = Rules({(ClientConnected, Guest): enters, (str, Named): is_banned})
     setup: Setup = ActorConsumer.as_asgi(initial_state=Guest(), rules=rules).consumer_initkwargs["setup"]
@@ -273,6 +275,10 @@ def test_check_names_both_and_has_nothing_to_say_of_the_examples(monkeypatch: py
     assert (dead.id, unhandled.id) == ("actors.W002", "actors.W003")
     assert dead.msg.startswith("/ws/x/: nothing leaves the state Banned")
     assert unhandled.msg == "/ws/x/: nothing handles str in Banned: it is dropped there."
+    call_command("check")
+    said = capsys.readouterr().err
+    assert "?: (actors.W002) /ws/x/: nothing leaves the state Banned" in said
+    assert "?: (actors.W003) /ws/x/: nothing handles str in Banned" in said
 
 
 # layout ---------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from actors.effects import (
     Unsubscribe,
     Write,
 )
+from actors.machine import Machine, Timer
 from actors.messages import CallFailed, ClientConnected, ClientDisconnected, Timeout
 from actors.rules import RuleError, Rules
 from actors.states import Done, State
@@ -81,6 +82,17 @@ def test_z70_first_after_then_every():
     assert contents(play.advance(0)) == ["t"]
     assert contents(play.advance(4.9)) == []
     assert contents(play.advance(0.1)) == ["t"]
+
+
+@pytest.mark.parametrize("now", [5.0, 5.5, 5.999])
+def test_z70_ticks_that_were_missed_are_not_made_up_for(now):
+    """As when the process slept, or the client was away for long: one tick, and on in the old rhythm."""
+    machine = Machine(ticking(), Waiting(), {"t": Timer(1.0, 1.0), "once": Timer(2.0)})
+    assert machine.due(now) == ["t", "once"]
+    assert [machine.expire(name, now) for name in ("t", "once")] == [Timeout("t"), Timeout("once")]
+    assert [machine.expire(name, now) for name in ("t", "once")] == [None, None]
+    assert machine.due(now) == []
+    assert machine.next_due() == 6.0
 
 
 @pytest.mark.parametrize("bad", [0, -1, 0.001, float("nan"), float("inf"), 1e12, "1", True, None])

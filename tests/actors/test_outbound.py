@@ -21,7 +21,8 @@ from actors.models import OutboundClient
 from actors.outbound import AlreadySo, Runner
 from benchmarks.services import Redis
 from realtime_project import database
-from realtime_project.topics import Topic, hub
+from realtime_project.hub import Hub
+from realtime_project.topics import Topic
 from tests.actors.remote import make, remote, until
 from tests.helpers import PATIENCE, PROJECT, Server
 
@@ -30,14 +31,10 @@ out, log_out = Topic("tests.outbound.out"), Topic("tests.outbound.log", history=
 
 
 @pytest.fixture
-async def _house(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+async def _house(transactional_db: None, fresh_hub: Hub, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.OUTBOUND_ALLOW, settings.SERVER_LEASE = [ip_network("127.0.0.0/8")], LEASE
     monkeypatch.setattr(outbound, "BEAT", 0.05)
     monkeypatch.setattr(clients, "FIRST", 0.02)
-    serving = hub()
-    yield
-    serving.close()
-    await asyncio.sleep(0)
 
 
 rows = pytest.mark.usefixtures("_house")

@@ -1,22 +1,29 @@
 """The quiz over sockets: what a player's page is told, what cheats are told, and that nothing is lost with a server."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from actors.quiz import table
-from actors.quiz.game import Format
+from actors.quiz.game import PLAYERS, Format
 from benchmarks.cluster import Cluster
 from benchmarks.services import Postgres, Redis
+from realtime_project import database
+from realtime_project.models import TopicEvent, TopicHead
 from tests.acted.reading import ACTED, game, right_answers
 from tests.helpers import PATIENCE, Server, Socket, connect
 
 LONG = "ws/acted/quiz/"  # two questions, and time enough to answer on a busy machine
 QUICK = "ws/acted/quiz/quick/"  # two questions of two seconds
+
+CROWDED = 6 * PATIENCE  # where a hundred clients have the machine to themselves
 
 View = dict[str, Any]
 
@@ -61,9 +68,9 @@ async def opens(player: Player, name: str = "ann") -> str:
     return (await player.sees("lobby"))["code"]
 
 
-async def joins(player: Player, code: str, name: str) -> View:
+async def joins(player: Player, code: str, name: str, timeout: float = PATIENCE) -> View:
     await player.send("Join", code=code, name=name)
-    return await player.sees("lobby")
+    return await player.sees("lobby", timeout)
 
 
 async def test_two_play_a_whole_game(acted: Server) -> None:
@@ -171,6 +178,28 @@ async def test_the_round_and_its_deadline_outlive_the_server(start_server: Calla
         assert min(each["points"] for each in shown["players"]) > 500
 
 
+async def test_who_stays_away_is_waited_for_no_longer_and_keeps_the_seat(acted: Server) -> None:
+    async with sits(acted) as bob, sits(acted) as cy:
+        async with sits(acted) as ann:
+            code = await opens(ann)
+            await joins(bob, code, "bob")
+            await joins(cy, code, "cy")
+        shown = await bob.hears(lambda frame: frame.get("type") == "game" and frame["you"]["host"])
+        assert [(each["name"], each["away"]) for each in shown["players"]] == [
+            ("ann", True), ("bob", False), ("cy", False),
+        ]  # fmt: skip
+        [answer, *_] = right_answers(acted, code)
+        await bob.send("Begin")
+        shown = await cy.sees("question")
+        for player in (bob, cy):
+            await player.send("Answer", step=shown["step"], choice=answer)
+        await cy.sees("reveal")
+        async with sits(acted, ann.token) as ann:
+            shown = await ann.hears(lambda frame: frame.get("type") == "game" and not frame["players"][-1]["away"])
+            assert (shown["you"]["host"], shown["you"]["seat"], shown["players"][-1]["name"]) == (True, 0, "ann")
+            await bob.hears(lambda frame: frame.get("host") == "ann")
+
+
 async def test_a_game_goes_on_to_its_end_while_everybody_is_away(acted: Server) -> None:
     async with sits(acted, path=QUICK) as ann:
         code = await opens(ann)
@@ -198,6 +227,83 @@ async def test_games_have_a_limit_and_those_that_nobody_ends_make_room(monkeypat
     monkeypatch.setattr(table, "OVERDUE", -1e6)
     assert isinstance(await table.open_game("cy", "cy", "10.0.0.1", Format()), table.Entered)
     assert len(await table.games.keys()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_games_that_nobody_follows_and_what_was_told_of_games_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def kept() -> tuple[int, int, int]:
+        topics = TopicHead.objects.filter(name__startswith=table.PREFIX)
+        return len(table.games.keys_sync()), topics.count(), TopicEvent.objects.filter(topic__in=topics).count()
+
+    for number in range(3):
+        await table.open_game(f"ann {number}", "ann", "10.0.0.1", Format())
+    await asyncio.to_thread(database.clean, table.leave, (await table.games.keys())[0], "ann 0")
+    await asyncio.to_thread(database.clean, table.leave, (await table.games.keys())[0], "ann 1")
+    before = await database.run(kept)
+    assert await database.run(table.forget) == 0
+    assert await database.run(kept) == before, "nothing is old"
+    monkeypatch.setattr(table, "KEPT", timedelta(0))
+    assert await database.run(table.forget) == 0
+    games, topics, events = await database.run(kept)
+    assert (games, topics, events) == (before[0], before[0], 0), "what was told is over; games that are played are not"
+    monkeypatch.setattr(table, "OVERDUE", -1e6)
+    await asyncio.to_thread(database.clean, call_command, "forget", "30")
+    assert f"Deleted {games} games of the quiz that nobody follows." in capsys.readouterr().out
+    assert await database.run(kept) == (0, 0, 0)
+
+
+async def test_a_crowd_of_a_hundred_plays_one_game(acted: Server) -> None:
+    """All see the same and everybody's points are right, while some come back, one leaves and one comes late."""
+    async with AsyncExitStack() as stack:
+
+        async def come(token: str | None = None) -> Player:
+            return await stack.enter_async_context(sits(acted, token))
+
+        crowd = [await come() for _ in range(PLAYERS)]
+        ann, *others = crowd
+        code = await opens(ann)
+        await asyncio.gather(
+            *(joins(player, code, f"player {number}", CROWDED) for number, player in enumerate(others, 1))
+        )
+        late = await come()
+        await late.send("Join", code=code, name="late")
+        assert await late.refused() == "full"
+
+        points: dict[str, int] = {}
+        await ann.send("Begin")
+        for number, right in enumerate(right_answers(acted, code), 1):
+            shown = await asyncio.gather(*(player.sees("question", CROWDED) for player in crowd))
+            assert {(view["round"], view["step"]) for view in shown} == {(number, 2 * number - 1)}
+            if number == 2:  # somebody leaves, so that there is room for who comes late
+                await crowd.pop().send("Leave")
+                await ann.hears(lambda frame: len(frame.get("players", [])) == PLAYERS - 1, CROWDED)
+                await late.send("Join", code=code, name="late")
+                await late.sees("question", CROWDED)
+                crowd.append(late)
+                points.pop(f"player {PLAYERS - 1}")
+            sent = [(right + place % 3) % 4 for place in range(PLAYERS)]  # every third is right
+            for place in (5, 50, 95):  # another window, or the same one after a gap, has the seat
+                crowd[place] = await come(crowd[place].token)
+            step = shown[0]["step"]
+            await asyncio.gather(
+                *(player.send("Answer", step=step, choice=choice) for player, choice in zip(crowd, sent, strict=True))
+            )
+            shown = await asyncio.gather(*(player.sees("reveal", CROWDED) for player in crowd))
+            assert len({json.dumps([view["players"], view["counts"]]) for view in shown}) == 1, "all see the same"
+            assert shown[0]["counts"] == [sent.count(choice) for choice in range(4)]
+            for view, choice in zip(shown, sent, strict=True):
+                [me] = [each for each in view["players"] if each["seat"] == view["you"]["seat"]]
+                assert view["you"]["answer"] == choice
+                assert (me["gain"] > 500) if choice == right else (me["gain"] == 0)
+                points[me["name"]] = points.get(me["name"], 0) + me["gain"]
+            assert {each["name"]: each["points"] for each in shown[0]["players"]} == points
+        [final, *_] = await asyncio.gather(*(player.sees("podium", CROWDED) for player in crowd))
+        assert {each["name"]: each["points"] for each in final["players"]} == points
+        ranking = sorted(points.values(), reverse=True)
+        assert [each["points"] for each in final["players"]] == ranking
+        assert [each["place"] for each in final["players"]] == [1 + ranking.index(each) for each in ranking]
 
 
 def standings(view: View) -> list[tuple[str, int]]:

@@ -119,6 +119,33 @@ def test_the_next_player_is_host_where_the_host_leaves_and_the_last_one_ends_the
     assert play.left(game, "bob", 0).phase == "over"
 
 
+def test_nobody_waits_for_who_is_away_and_another_is_host_meanwhile() -> None:
+    game = play.gone(opened("ann", "bob", "cy"), "ann", 0)
+    assert (game.host.name, play.gone(game, "ann", 0)) == ("bob", game)
+    assert play.back(game, "ann").host.name == "ann"
+    with pytest.raises(Refusal, match="bob begins"):
+        play.begun(game, "cy", 0)
+    game = play.begun(game, "bob", 0)
+    for key in ("bob", "cy"):
+        game = play.answered(game, key, 1, 1, 5)
+    assert (game.phase, points(game)) == ("reveal", {"ann": 0, "bob": 750, "cy": 750})
+    game = play.moved_on(game, 2, 9)
+    game = play.answered(game, "bob", 3, 3, 9)
+    assert play.gone(game, "cy", 10).phase == "reveal", "all who are here have answered"
+    game = play.answered(game, "ann", 3, 3, 14)
+    assert (game.phase, game.host.name) == ("question", "ann"), "who does something is here"
+
+
+def test_a_question_stays_open_while_everybody_is_away() -> None:
+    game = play.begun(opened("ann", "bob"), "ann", 0)
+    for key in ("ann", "bob"):
+        game = play.gone(game, key, 1)
+    assert (game.phase, game.host.name) == ("question", "ann")
+    assert play.answered(game, "bob", 1, 1, 2).phase == "reveal"
+    with pytest.raises(Refusal):
+        play.gone(game, "eve", 1)
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [

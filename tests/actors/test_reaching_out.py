@@ -88,6 +88,20 @@ async def test_z61_a_row_has_an_actor_driven_until_it_is_done(reaching: Server) 
         assert len(there.sockets) == 1, "an actor that is done is not tried again"
 
 
+async def test_what_a_shell_publishes_goes_out_of_a_server_and_into_it(reaching: Server) -> None:
+    """As docs/outbound.md has it to try."""
+    async with connect(reaching.ws("ws/broadcast/")) as ann:
+        await asyncio.to_thread(make, reaching, reaching.ws("ws/broadcast/"), name="try", out_stream_from=["news"])
+        status = (
+            "from actors.models import OutboundClient\nprint(json.dumps(OutboundClient.objects.get(name='try').status))"
+        )
+        async with asyncio.timeout(20):
+            while await asyncio.to_thread(reaching.python, status) != "connected":
+                await asyncio.sleep(0.2)
+        await asyncio.to_thread(reaching.manage, "publish", "news", "hello")
+        assert await ann.recv() == "hello"
+
+
 async def test_ssrf_no_actor_reaches_inside(acted: Server) -> None:
     async with remote() as there, connect(acted.ws("ws/acted/reaching/")) as eve:
         before = len(acted.log())

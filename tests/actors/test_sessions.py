@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -183,6 +183,27 @@ async def test_two_connections_claim_one_session_and_the_later_wins(own: Server)
     )
 
 
+async def test_of_many_that_claim_one_session_at_the_same_moment_one_has_it(own: Server) -> None:
+    """As when a browser restores its tabs. The others are told, though they do nothing."""
+    async with session(own) as (socket, greeting):
+        await socket.recv()
+        await count(socket, 2)
+    offered = ["session", f"session.{greeting['token']}"]
+    async with AsyncExitStack() as stack:
+        claims = (stack.enter_async_context(connect(own.ws("ws/acted/kept/"), subprotocols=offered)) for _ in range(12))
+        sockets = await asyncio.gather(*claims)
+        ends = [asyncio.create_task(socket.closed(60)) for socket in sockets]
+        async with asyncio.timeout(20):
+            while sum(end.done() for end in ends) < 11:
+                await asyncio.sleep(0.05)
+        codes = [end.result()[0] for end in ends if end.done()]
+        assert codes == [4409] * 11
+        [(_, end)] = [(socket, end) for socket, end in zip(sockets, ends, strict=True) if not end.done()]
+        end.cancel()
+    [[_, state, *_]] = await rows(own)
+    assert json.loads(state)["count"] == 2
+
+
 async def test_what_the_former_connection_still_wants_to_save_is_refused(own: Server) -> None:
     """Also in the moment before it is told."""
     async with session(own) as (first, greeting):
@@ -209,8 +230,9 @@ async def test_a_session_is_bound_to_its_user_and_its_endpoint(own: Server) -> N
         async with session(own, token, cookie) as (socket, other):
             assert other["resumed"] is False
             assert await socket.recv() == "resumed False at 0"
-    async with session(own, token, ann, path="ws/names/") as (socket, other):
-        assert other["resumed"] is False
+    for path in ("ws/names/", "ws/acted/kept/too/"):
+        async with session(own, token, ann, path=path) as (socket, other):
+            assert other["resumed"] is False
     async with session(own, token, ann) as (socket, _):
         assert await socket.recv() == "resumed True at 2"
 
@@ -307,6 +329,20 @@ async def test_a_client_that_returns_hears_its_timer(own: Server) -> None:
         assert await socket.recv() == "resumed True at 0"
         assert await socket.recv() == "rang soon"
     assert (await logged(own)).count("rang soon") == 1
+
+
+async def test_a_wait_for_silence_that_was_ended_is_not_stored_any_more(own: Server) -> None:
+    """Or it would run out after a restart, though its client had spoken."""
+    async with session(own) as (socket, _):
+        await socket.recv()
+        await socket.send("silence")
+        assert await socket.recv() == "hush"
+        [[_, _, timers, *_]] = await rows(own)
+        assert [timer[0] for timer in json.loads(timers)] == ["event"]
+        await socket.send("hello")
+        assert await socket.recv() == "hello"
+        [[_, _, timers, *_]] = await rows(own)
+        assert json.loads(timers) == []
 
 
 async def test_two_servers_share_sessions(own: Server, start_server) -> None:

@@ -228,6 +228,39 @@ async def test_of_many_timers_at_two_servers_one_moves_the_quiz_on(acting: Clust
         assert [view["step"] - first["step"] for view in final] == [4, 4, 4]
 
 
+@pytest.mark.logs_errors
+async def test_a_short_outage_of_the_database_is_waited_for_and_a_long_one_is_told(
+    postgres_data: Path, redis: Redis, servers: list[Server], tmp_path: Path
+) -> None:
+    """Whatever was answered is stored; what could not be is not answered, and has not happened."""
+    own = Postgres(postgres_data)
+    own.start()
+    cluster = Cluster(tmp_path, own, [redis], "acting_away", 1, **ACTED)
+    servers.extend(cluster.servers)
+    [server] = cluster.servers
+    try:
+        cluster.start()
+        async with session(server) as (socket, greeting):
+            await socket.recv()
+            assert await count(socket, 2) == 2
+            await asyncio.to_thread(own.stop)
+            await socket.send("add")
+            await socket.silent(1)
+            await asyncio.to_thread(own.start)
+            assert await socket.recv(30) == "3"
+            await asyncio.to_thread(own.stop)
+            await socket.send("add")
+            assert await socket.closed(timeout=60) == (1013, "try again later")
+        await asyncio.to_thread(own.start)
+        async with session(server, greeting["token"]) as (socket, again):
+            assert again["resumed"] is True
+            assert await socket.recv() == "resumed True at 3"
+            assert await count(socket) == 4
+    finally:
+        cluster.stop()
+        own.remove()
+
+
 async def test_a_killed_servers_sessions_are_taken_up_elsewhere(
     postgres: Postgres, redis: Redis, tmp_path: Path
 ) -> None:

@@ -1,8 +1,10 @@
 """The lists with 10,000 clients: one is found among them, and a page costs as many queries as with one."""
 
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Annotated, Any, Literal
 
+import msgspec
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
@@ -13,6 +15,7 @@ from django.utils import timezone
 
 from actors.consumers import ActorConsumer
 from actors.messages import Message
+from admin_panel import typed
 from chat import protocol
 from realtime_project.models import Connection, Server, TopicEvent, TopicHead
 
@@ -206,22 +209,54 @@ def test_another_site_is_not_led_to(boss: Client) -> None:
         assert back not in page
 
 
+class Size(Enum):
+    SMALL = "s"
+    LARGE = "l"
+
+
 class Order(Message, frozen=True):
     item: str
-    count: int
+    count: Annotated[int, msgspec.Meta(ge=1)]
     price: float
     gift: bool
     tags: list[str]
-    note: str = "none"
+    size: Size
+    way: Literal["post", "pigeon", 3]
+    note: str | None = None
+    when: datetime | None = None
+    again: bool | None = None
+    either: int | str = 0
     extra: Any = None
 
 
-def test_the_console_knows_a_message_of_each_declared_type(boss: Client) -> None:
+class Bare(msgspec.Struct, frozen=True, tag="bare", tag_field="type", array_like=True):
+    number: int
+
+
+def test_the_console_has_a_form_for_each_declared_type() -> None:
     app = ActorConsumer.as_asgi(initial_state={}, rules={(Order, Any): lambda *_: ([], {})}, messages=[Order])
-    [sample] = app.consumer_class.samples(**app.consumer_initkwargs)
-    decode = app.consumer_initkwargs["setup"].decoder
-    assert decode(sample) == Order(item="text", count=0, price=0.0, gift=False, tags=[])
-    page = boss.get("/admin/console/")
-    samples = {each["address"]: each["samples"] for each in page.context["demos"] if isinstance(each, dict)}
-    assert any('"subscribe"' in sample for sample in samples["/ws/chat/"])
-    assert all(protocol.decode(sample) for sample in samples["/ws/chat/"])
+    [form] = typed.forms([*app.consumer_class.types(**app.consumer_initkwargs), Bare])
+    assert (form.name, form.head) == ("Order", '"type":"Order"')
+    assert [(field.name, field.kind, field.required, list(field.choices)) for field in form.fields] == [
+        ("item", "text", True, []),
+        ("count", "integer", True, []),
+        ("price", "number", True, []),
+        ("gift", "choice", True, ["true", "false"]),
+        ("tags", "json", True, []),
+        ("size", "choice", True, ['"s"', '"l"']),
+        ("way", "choice", True, ["3", '"pigeon"', '"post"']),
+        ("note", "text", False, []),
+        ("when", "text", False, []),
+        ("again", "choice", False, ["true", "false", "null"]),
+        ("either", "json", False, []),
+        ("extra", "json", False, []),
+    ]
+
+
+def test_the_console_offers_what_is_known_of_an_endpoint(boss: Client) -> None:
+    tried = {each["pattern"]: each for each in boss.get("/admin/console/").context["demos"]}
+    chat, store, echo = (tried[path] for path in ("ws/chat/", "ws/store/", "ws/echo/"))
+    assert all(protocol.decode(sample) for sample in chat["samples"])
+    assert {"subscribe", "post", "react"} < {form.name for form in chat["forms"]}
+    assert [form.name for form in store["forms"]] == ["StoreRequest", "FetchRequest"]
+    assert (echo["samples"], echo["forms"]) == (["hello"], [])

@@ -141,7 +141,13 @@ def two(tmp_path: Path, postgres: Postgres, redis: Redis, servers: list[Server])
     cluster.stop()
 
 
-async def test_the_dashboard_of_one_server_shows_both(two: Cluster) -> None:
+UNTOUCHED = (
+    "messages_in", "errors", "drops", "rate_limited", "slow_readers", "latency_p50", "latency_p99", "commits_waiting",
+    "hub_waiting",
+)  # fmt: skip
+
+
+async def test_z50_z52_h38_the_dashboard_of_one_server_shows_both(two: Cluster) -> None:
     one, other = two.servers
     _, cookie = await asyncio.to_thread(person, one, True)
     ann = await asyncio.to_thread(guest, other)
@@ -150,6 +156,7 @@ async def test_the_dashboard_of_one_server_shows_both(two: Cluster) -> None:
         push = await until(watching, lambda push: push["totals"]["servers"] == 2 and push["layer"]["ok"])
         assert {server["port"] for server in push["servers"]} == {one.port, other.port}
         assert all(server["memory"] > 10_000_000 and not server["stale"] for server in push["servers"])
+        assert {name: push["totals"][name] for name in UNTOUCHED} == dict.fromkeys(UNTOUCHED, 0)
         async with ChatClient(other, ann, origin=other.url) as chat:
             began = time.monotonic()
             await until(watching, lambda push: push["totals"]["connections"] == 2)
@@ -171,8 +178,11 @@ async def test_the_dashboard_of_one_server_shows_both(two: Cluster) -> None:
         finally:
             other.thaw()
         await until(watching, lambda push: not any(server["stale"] for server in push["servers"]))
-        other.kill()
-        await until(watching, lambda push: [server["port"] for server in push["servers"]] == [one.port], 14)
+        async with connect(other.ws("ws/asgi/echo/")):
+            await until(watching, lambda push: push["totals"]["connections"] == 2)
+            other.kill()
+        push = await until(watching, lambda push: [server["port"] for server in push["servers"]] == [one.port], 14)
+        assert push["totals"]["connections"] == 1, "its clients have gone with it"
 
 
 async def test_history_is_there_for_the_first_who_watches(start_server: Callable[..., Server]) -> None:

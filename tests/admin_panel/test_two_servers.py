@@ -1,13 +1,19 @@
 """The panel of one server steers the clients of another, over Redis and PostgreSQL."""
 
 import asyncio
+import time
 from collections.abc import Iterator
+from itertools import pairwise
+from statistics import median
+from urllib.parse import quote
 
 import pytest
 
 from benchmarks.cluster import Cluster
 from benchmarks.services import Postgres, Redis
 from tests.admin_panel.conftest import Desk, hire
+from tests.admin_panel.test_dashboard_socket import DASHBOARD, pushes
+from tests.admin_panel.test_hostile import KEYS, LISTS, SOUGHT
 from tests.admin_panel.test_orders import client_id, frames, refused, until
 from tests.helpers import ChatClient, Server, connect, guest, unique
 
@@ -64,10 +70,67 @@ async def test_what_staff_order_here_happens_there(steered: Cluster) -> None:
             assert await refused(place, "ws/asgi/echo/") == 101
 
 
-@pytest.mark.parametrize("path", ["server", "connection", "topichead", "ban"])
+async def test_z52_who_comes_and_goes_there_is_seen_here(steered: Cluster) -> None:
+    """In the panel, within two seconds. Most of the time: a machine that tests something else beside may stumble."""
+    here, there = steered.servers
+    boss = Desk(here, (await asyncio.to_thread(hire, here, "super"))["super"])
+
+    async def until_listed(room: str, count: int) -> float:
+        began = time.monotonic()
+        async with asyncio.timeout(10):
+            while True:
+                page = await asyncio.to_thread(boss.get, "/admin/realtime_project/connection/", q=room)
+                if page.text.count('name="_selected_action"') == count:
+                    return time.monotonic() - began
+                await asyncio.sleep(0.05)
+
+    came, went = [], []
+    for _ in range(5):
+        async with connect(there.ws(room := f"ws/rooms/{unique('room')}/")):
+            came.append(await until_listed(f"/{room}", 1))
+        went.append(await until_listed(f"/{room}", 0))
+    assert median(came) < 2, came
+    assert median(went) < 2, went
+
+
+async def test_h37_h39_staff_at_both_servers_are_shown_the_same_cluster(steered: Cluster) -> None:
+    here, there = steered.servers
+    cookie = (await asyncio.to_thread(hire, here, "super"))["super"]
+    async with connect(here.ws(DASHBOARD), cookie, origin=here.url) as stays:
+        async with connect(there.ws(DASHBOARD), cookie, origin=there.url) as breaks:
+            found = await asyncio.gather(pushes(stays, 3.5), pushes(breaks, 3.5))
+            breaks.transport.abort()
+        for pictures in found:
+            assert len(pictures) >= 3
+            assert all(one["time"] < other["time"] for one, other in pairwise(pictures))
+            assert {server["port"] for server in pictures[-1]["servers"]} == {here.port, there.port}
+        assert len(await pushes(stays, 3.5)) >= 3, "one that leaves does not disturb another"
+        async with connect(there.ws(DASHBOARD), cookie, origin=there.url) as again:
+            assert (await again.recv_json())["totals"]["servers"] == 2
+
+
+@pytest.mark.parametrize("path", LISTS)
 async def test_the_lists_are_searched_on_postgresql_too(steered: Cluster, path: str) -> None:
     here = steered.servers[0]
     boss = Desk(here, (await asyncio.to_thread(hire, here, "super"))["super"])
-    for query in ({}, {"q": "127.0"}, {"o": "1"}):
-        answer = await asyncio.to_thread(boss.get, f"/admin/realtime_project/{path}/", **query)
+    for query in ({}, {"q": "127.0"}, {"o": "1"}, *({"q": each} for each in SOUGHT)):
+        answer = await asyncio.to_thread(boss.get, f"/admin/{path}/", **query)
         assert answer.status_code == 200, query
+    for key in (*KEYS, "%00"):
+        if key not in ("a/b", ".."):
+            answer = await asyncio.to_thread(boss.get, f"/admin/{path}/{quote(key, safe='%')}/change/")
+            assert answer.status_code in (302, 400, 404), key
+
+
+async def test_a_client_cannot_spoil_the_list_for_the_others(steered: Cluster) -> None:
+    """By what it says of itself before it is let in: PostgreSQL takes no NUL in a text, and rows come in batches."""
+    here, there = steered.servers
+    boss = Desk(here, (await asyncio.to_thread(hire, here, "super"))["super"])
+    name = unique("room")
+    odd = f"%00%ED%A0%80%E2%80%AE{name}%3Cscript%3E"
+    async with connect(there.ws(f"ws/rooms/{odd}/")) as first, connect(there.ws(f"ws/rooms/{name}/")) as second:
+        for socket in (first, second):
+            await client_id(here, socket)
+        page = await asyncio.to_thread(boss.get, "/admin/realtime_project/connection/", q=name)
+        assert page.text.count('name="_selected_action"') == 2
+        assert "<script>/" not in page.text

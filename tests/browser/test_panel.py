@@ -2,9 +2,9 @@
 
 import os
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from tests.browser.conftest import WATCH
 from tests.browser.people import Person
 from tests.helpers import Server, cookies, unique
 
-FOLLOWS = 4.0  # seconds: two, on a machine that does other things beside
+FOLLOWS = 2_000  # ms, by what the pages themselves write down
 NARROW = {"width": 390, "height": 844}
 KEPT = os.environ.get("PANEL_PICTURES")  # a folder for pictures of the pages, to be looked at
 
@@ -25,11 +25,24 @@ CLIENT = """
     (address) => new Promise((resolve) => {
         const socket = new WebSocket(location.origin.replace("http", "ws") + address);
         window.ended = new Promise((told) => (socket.onclose = ({ code, reason }) => told([code, reason])));
+        window.leave = () => { window.leftAt = Date.now(); socket.close(); };
         window.say = (text) => socket.send(text);
         window.heard = [];
         socket.onmessage = ({ data }) => window.heard.push(data);
-        socket.onopen = () => resolve();
+        socket.onopen = () => { window.cameAt = Date.now(); resolve(); };
     })
+"""
+# When the list that renews itself had how many rows, as the page saw it: [[ms since 1970, rows], …]
+SEEN = """
+    () => {
+        window.seen = [];
+        const look = () => {
+            const count = document.querySelectorAll("#result_list tbody tr").length;
+            if (window.seen.at(-1)?.[1] !== count) window.seen.push([Date.now(), count]);
+        };
+        look();
+        new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+    }
 """
 
 
@@ -135,9 +148,7 @@ def test_a_client_comes_is_watched_and_closed_and_goes(
     rows = listed.locator("#result_list tbody tr", has_text=room)
     expect(rows).to_have_count(0)
     talker = client(server, room)
-    began = time.monotonic()
     expect(rows).to_have_count(1)  # by itself
-    came = [time.monotonic() - began]
     picture(listed, "clients-light")
     rows.locator("a").first.click()
 
@@ -167,18 +178,17 @@ def test_a_client_comes_is_watched_and_closed_and_goes(
     expect(listed.get_by_text("Closing 1 connection.")).to_be_visible()
     listed.goto(f"/admin/realtime_project/connection/?q={room}")
     expect(rows).to_have_count(0)
-    went = []
-    for _ in range(2):
+    listed.evaluate(SEEN)
+    came, went = [], []
+    for _ in range(3):
         talker = client(server, room)
-        began = time.monotonic()
         expect(rows).to_have_count(1)
-        came.append(time.monotonic() - began)
-        talker.close()
-        began = time.monotonic()
+        came.append(listed.evaluate("window.seen.at(-1)[0]") - talker.evaluate("window.cameAt"))
+        talker.evaluate("window.leave()")
         expect(rows).to_have_count(0)
-        went.append(time.monotonic() - began)
-    assert min(came) < FOLLOWS, came
-    assert min(went) < FOLLOWS, went
+        went.append(listed.evaluate("window.seen.at(-1)[0]") - talker.evaluate("window.leftAt"))
+    assert median(came) < FOLLOWS, came
+    assert median(went) < FOLLOWS, went
     listed.goto("/admin/admin/logentry/")
     expect(listed.locator("#result_list")).to_contain_text(f"Closed with 4410 that is enough. Why: {why}")
 
@@ -278,6 +288,14 @@ Connection.objects.bulk_create([
 """
 
 
+ANSWERED = """
+    () => {
+        const [{ requestStart, responseEnd }] = performance.getEntriesByType("navigation");
+        return responseEnd - requestStart;
+    }
+"""  # ms from the question to the whole page, as the browser saw it
+
+
 def test_one_of_10_000_is_found_in_under_a_second(own_server: Server, enter: Callable[..., Page]) -> None:
     own_server.python(FILL)
     page = enter(own_server, "/admin/realtime_project/connection/?o=-10")
@@ -287,13 +305,12 @@ def test_one_of_10_000_is_found_in_under_a_second(own_server: Server, enter: Cal
     took = []
     for asked in ("10.1.31.27", "/ws/rooms/7777/", f"{7_777:032x}"):
         page.locator("#searchbar").fill(asked)
-        began = time.monotonic()
         with page.expect_navigation(wait_until="domcontentloaded"):
             page.keyboard.press("Enter")
-        assert rows.count() == 1
-        took.append(time.monotonic() - began)
+        expect(rows).to_have_count(1)
         expect(rows).to_contain_text("/ws/rooms/7777/")
-    assert min(took) < 1, took
+        took.append(page.evaluate(ANSWERED))
+    assert min(took) < 1_000, took
 
 
 LAST_ROWS = """
@@ -358,6 +375,86 @@ def test_the_console_connects_to_any_endpoint(server: Server, enter: Callable[..
     connection.get_by_role("button", name="Send", exact=True).click()
     expect(connection.locator('.frame[data-what="received"] .content')).to_have_text("Echo: hello")
     picture(page, "console")
+
+
+def test_the_console_has_a_form_for_each_declared_type(server: Server, enter: Callable[..., Page]) -> None:
+    page = enter(server, "/admin/console/")
+    store = page.get_by_test_id("demo").filter(has=page.get_by_role("heading", name="/ws/store/", exact=True))
+    store.locator(".opening").get_by_role("button", name="Connect").click()
+    connection = store.get_by_test_id("connection")
+    expect(connection.get_by_role("status")).to_have_text("Open")
+    message = connection.get_by_label("Message on connection 1")
+    connection.get_by_role("button", name="StoreRequest…").click()
+    form = connection.get_by_role("group", name="StoreRequest")
+    expect(form.get_by_label("key")).to_be_focused()
+    key = unique("key")
+    form.get_by_label("key").fill(key)
+    connection.get_by_role("button", name="Send", exact=True).click()
+    expect(connection.get_by_role("alert")).to_have_text("“value” is written as JSON.")
+    form.get_by_label("value").fill('{"a": [1, null]}')
+    expect(message).to_have_value(f'{{"type":"StoreRequest","key":"{key}","value":{{"a": [1, null]}}}}')
+    form.get_by_label("value").press("Enter")
+    sent = connection.locator('.frame[data-what="sent"] .content')
+    expect(sent).to_have_text(f'{{"type":"StoreRequest","key":"{key}","value":{{"a": [1, null]}}}}')
+    expect(connection.get_by_role("alert")).to_be_empty()
+    picture(page, "console-form")
+    connection.get_by_role("button", name="FetchRequest…").click()
+    connection.get_by_role("group", name="FetchRequest").get_by_label("key").fill(key)
+    connection.get_by_role("button", name="Send", exact=True).click()
+    expect(connection.locator('.frame[data-what="received"] .content').last).to_contain_text('"a":[1,null]')
+
+    chat = page.get_by_test_id("demo").filter(has=page.get_by_role("heading", name="/ws/chat/", exact=True))
+    chat.locator(".opening").get_by_role("button", name="Connect").click()
+    connection = chat.get_by_test_id("connection")
+    connection.get_by_role("button", name="subscribe…", exact=True).click()
+    form = connection.get_by_role("group", name="subscribe", exact=True)
+    form.get_by_label("room").fill("lobby")
+    form.get_by_label("since").fill("1.5")
+    connection.get_by_role("button", name="Send", exact=True).click()
+    expect(connection.get_by_role("alert")).to_have_text("“since” is a whole number.")
+    form.get_by_label("since").fill("")
+    connection.get_by_role("button", name="Send", exact=True).click()
+    expect(connection.locator('.frame[data-what="received"] .content').first).to_contain_text('"subscribed"')
+    connection.get_by_role("button", name="react…").click()
+    form = connection.get_by_role("group", name="react")
+    form.get_by_label("message").fill("4611686018427387904")  # more digits than a browser's numbers have
+    form.get_by_label("on").select_option("false")
+    expect(connection.get_by_label("Message on connection 2")).to_have_value(
+        '{"type":"react","message":4611686018427387904,"emoji":"","on":false}'
+    )
+    connection.get_by_role("button", name="react…").click()
+    expect(form).to_have_count(0)
+
+
+def test_what_a_client_says_is_text_to_staff(
+    server: Server, enter: Callable[..., Page], client: Callable[[Server, str], Page]
+) -> None:
+    """In the lists, on its page, in its frames, in an order and on the record."""
+    markup = "<img src=x onerror=\"document.title='broken'\">"
+    name = unique("room")
+    talker = client(server, f"/ws/rooms/{name}%3Cimg%20src=x%20onerror=alert(1)%3E/")
+    page = enter(server, f"/admin/realtime_project/connection/?q={name}")
+    row = page.locator("#result_list tbody tr", has_text=f"{name}<img src=x onerror=alert(1)>")
+    expect(row).to_have_count(1)
+    row.locator("a").first.click()
+    page.get_by_test_id("tail-toggle").click()
+    expect(page.get_by_test_id("tail-state")).to_have_text("Watching")
+    page.wait_for_timeout(500)
+    talker.evaluate("markup => window.say(JSON.stringify({ user: markup, text: markup }))", markup)
+    frames = page.get_by_test_id("tail-frames")
+    expect(frames).to_contain_text("<img src=x")
+    page.get_by_role("link", name="Close…").click()
+    page.get_by_label("Reason").fill(markup)
+    page.get_by_label("Why").fill(markup)
+    page.get_by_role("button", name="Close", exact=True).click()
+    assert talker.evaluate("window.ended") == [4410, markup]
+    page.goto(f"/admin/admin/logentry/?q={name}")
+    expect(page.locator("#result_list tbody tr").first).to_contain_text(f"Closed with 4410 {markup}. Why: {markup}")
+    for path in ("/admin/", "/admin/realtime_project/topichead/", f"/admin/realtime_project/topichead/?q={markup}"):
+        page.goto(path)
+        page.evaluate(SETTLED)
+        assert page.locator('img[src="x"]').count() == 0, path
+        assert page.title() != "broken"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,17 +1,22 @@
 """The quiz in browsers: three players a server that is restarted under them, keys and readers."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
+from websockets.sync.client import ClientConnection
+from websockets.sync.client import connect as websocket
+from websockets.typing import Subprotocol
 
 from tests.acted.reading import ACTED, right_answers
 from tests.browser.conftest import WATCH
 from tests.browser.people import Person
-from tests.helpers import Server, running
+from tests.helpers import PATIENCE, Server, running
 
 SHORT = "/acted/quiz/"  # two questions, and time enough for a restart and to look at the answers
 QUICK = "/acted/quiz/quick/"  # two questions of two seconds
@@ -170,6 +175,47 @@ def test_the_clock_alone_brings_one_to_the_podium_and_readers_hear_of_it(
     assert {"1 second left", "The next question in 1 second", "The podium in 1 second"} <= set(timed)
 
 
+def test_keys_alone_are_enough(quizzed: Server, sits: Callable[..., Player]) -> None:
+    """Nothing is clicked and nothing is focused by the test: one begins where the page has put one."""
+    ann = sits(quizzed, "ann", SHORT)
+    keyboard = ann.page.keyboard
+
+    def go_to(name: str) -> None:
+        focused = ann.page.get_by_role("button", name=name, exact=True).and_(ann.page.locator(":focus"))
+        for _ in range(12):
+            keyboard.press("Tab")
+            if focused.count():
+                return
+        raise AssertionError(f"twelve tabs do not lead to {name}")
+
+    expect(ann.page.get_by_label("Your name")).to_be_focused()
+    keyboard.type("ann")
+    keyboard.press("Enter")
+    expect(ann.heading("Waiting for the others")).to_be_focused()
+    go_to("Begin")
+    keyboard.press("Enter")
+    expect(ann.answers).to_have_count(4)
+    expect(ann.page.get_by_role("heading", level=1)).to_be_focused()
+    keyboard.press("Tab")
+    expect(ann.answers.first).to_be_focused()
+    keyboard.press("Tab")
+    keyboard.press("Space")
+    expect(ann.answers.nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(ann.round()).to_have_text("Question 2 of 2")
+    expect(ann.page.get_by_role("heading", level=1)).to_be_focused()
+    keyboard.press("4")
+    expect(ann.answers.nth(3)).to_have_attribute("aria-pressed", "true")
+    expect(ann.page.get_by_role("button", name="Play again")).to_be_visible()
+    expect(ann.page.get_by_role("heading", level=1)).to_be_focused()
+    go_to("Play again")
+    keyboard.press("Enter")
+    expect(ann.heading("Waiting for the others")).to_be_focused()
+    keyboard.press("Shift+Tab")
+    expect(ann.page.get_by_role("button", name="Leave")).to_be_focused()
+    keyboard.press("Enter")
+    expect(ann.page.get_by_label("Your name")).to_be_visible()
+
+
 def test_what_is_wrong_is_said_where_it_is_wrong(quizzed: Server, sits: Callable[..., Player]) -> None:
     ann, bob = sits(quizzed, "ann"), sits(quizzed, "bob")
     code = ann.open()
@@ -249,6 +295,137 @@ def test_390_px_and_a_finger_are_enough(quizzed: Server, sits: Callable[..., Pla
     ann.answers.first.tap()
     expect(ann.page.locator('.answer[data-is="right"]')).to_be_visible()
     fits()
+
+
+class Seat:
+    """Somebody without a page, in a game that is open already."""
+
+    def __init__(self, socket: ClientConnection, code: str, name: str) -> None:
+        self.socket = socket
+        self.send(type="Join", code=code, name=name)
+        self.sees("lobby", "question")
+
+    def send(self, **message: Any) -> None:
+        self.socket.send(json.dumps(message))
+
+    def sees(self, *phases: str) -> dict[str, Any]:
+        """The next view of one of these phases."""
+        while (frame := json.loads(self.socket.recv(PATIENCE))).get("phase") not in phases:
+            assert frame["type"] != "error", frame
+        return frame
+
+
+@pytest.fixture
+def seated() -> Iterator[Callable[..., list[Seat]]]:
+    with ExitStack() as stack:
+
+        def come(server: Server) -> ClientConnection:
+            url, offered = server.ws("ws/acted/quiz/"), [Subprotocol("session")]
+            return stack.enter_context(websocket(url, subprotocols=offered, proxy=None, max_queue=None))
+
+        yield lambda server, code, names: [Seat(come(server), code, name) for name in names]
+
+
+EVIL = "<img src=x onerror=x()>"
+NAMES = ["﷽" * 24, "W" * 24, "𒐫" * 12, "É̴̖" * 6, EVIL, "آنا", "1" * 24, "a b " * 5]
+
+
+@pytest.mark.parametrize("view", [NARROW, {"width": 1280, "height": 800}], ids=["narrow", "wide"])
+def test_names_of_every_kind_are_text_and_fit(
+    quizzed: Server, sits: Callable[..., Player], seated: Callable[..., list[Seat]], view: Any
+) -> None:
+    ann = sits(quizzed, "</b><script>ann", SHORT, viewport=view)
+    code = ann.open()
+    others = seated(quizzed, code, NAMES)
+
+    def fits() -> None:
+        assert ann.page.evaluate("document.documentElement.scrollWidth") == view["width"]
+
+    expect(ann.page.get_by_test_id("people").get_by_role("listitem")).to_have_count(1 + len(NAMES))
+    expect(ann.page.get_by_test_id("people").get_by_text(EVIL, exact=True)).to_be_visible()
+    fits()
+    for number, right in enumerate(right_answers(quizzed, code), 1):
+        if number == 1:
+            ann.page.get_by_role("button", name="Begin").click()
+        expect(ann.round()).to_have_text(f"Question {number} of 2")
+        expect(ann.answers).to_have_count(4)
+        fits()
+        for other in others:
+            other.send(type="Answer", step=other.sees("question")["step"], choice=right)
+        ann.answers.nth(right).click()
+        expect(ann.standings).to_have_count(1 + len(NAMES))
+        expect(ann.page.get_by_test_id("standings").get_by_text(EVIL, exact=True)).to_be_visible()
+        fits()
+        for other in others:
+            other.sees("reveal")
+    expect(ann.page.get_by_role("button", name="Play again")).to_be_visible()
+    fits()
+
+
+def test_of_a_crowd_one_sees_the_first_and_oneself(
+    quizzed: Server, sits: Callable[..., Player], seated: Callable[..., list[Seat]]
+) -> None:
+    ann = sits(quizzed, "ann", SHORT, viewport=NARROW)
+    code = ann.open()
+    others = seated(quizzed, code, [f"player {number}" for number in range(29)])
+    expect(ann.heading("Waiting for the others")).to_be_visible()
+    expect(ann.page.get_by_role("heading", name="30 players are here")).to_be_visible()
+    [right, _] = right_answers(quizzed, code)
+    ann.page.get_by_role("button", name="Begin").click()
+    expect(ann.page.get_by_text("0 of 30 have answered")).to_be_visible()
+    for other in others:
+        other.send(type="Answer", step=other.sees("question")["step"], choice=right)
+    expect(ann.page.get_by_text("29 of 30 have answered")).to_be_visible()
+    ann.answers.nth((right + 1) % 4).click()
+    expect(ann.standings).to_have_count(10 + 1 + 2)
+    expect(ann.standings.nth(10)).to_have_text("18 more players")
+    expect(ann.standings.last).to_contain_text(re.compile(r"^Place 30AN?annyou0"))
+    expect(ann.page.get_by_test_id("announcer")).to_contain_text("and place 30 of 30.")
+
+
+def test_the_host_leaves_in_mid_round_somebody_comes_late_and_readers_hear_of_it(
+    quizzed: Server, sits: Callable[..., Player]
+) -> None:
+    ann, bob = sits(quizzed, "ann", SHORT), sits(quizzed, "bob", SHORT)
+    code = ann.open()
+    bob.join(code)
+    said = bob.page.get_by_test_id("announcer")
+    expect(ann.page.get_by_test_id("announcer")).to_have_text("bob has come. 2 players are here.")
+    ann.page.get_by_role("button", name="Begin").click()
+    expect(bob.answers).to_have_count(4)
+    cy = sits(quizzed, "cy", f"{SHORT}?game={code}")
+    cy.page.get_by_label("Your name").fill("cy")
+    cy.page.keyboard.press("Enter")
+    expect(cy.round()).to_have_text("Question 1 of 2")
+    ann.page.get_by_role("button", name="Leave").click()
+    ann.page.get_by_role("dialog").get_by_role("button", name="Leave").click()
+    expect(said).to_have_text("You are the host now.")
+    first, second = right_answers(quizzed, code)
+    for right in (first, second):
+        expect(bob.answers.first).to_have_attribute("aria-disabled", "false")
+        for player in (bob, cy):
+            player.page.keyboard.press(str(right + 1))
+        expect(cy.verdict).to_have_text(re.compile(r"^Right! "))
+        expect(bob.standings).to_have_count(2)
+        expect(bob.page.locator('[data-phase="reveal"]')).to_have_count(0)
+    expect(bob.page.get_by_role("button", name="Play again")).to_be_visible()
+    expect(cy.page.get_by_text("bob decides whether you play again.")).to_be_visible()
+    bob.page.get_by_role("button", name="Play again").click()
+    expect(cy.heading("Waiting for the others")).to_be_visible()
+    bob.page.get_by_role("button", name="Leave").click()
+    expect(cy.page.get_by_test_id("announcer")).to_have_text("bob has left. 1 player is here. You are the host now.")
+    expect(cy.page.get_by_role("button", name="Begin")).to_be_visible()
+
+
+def test_who_wants_less_motion_sees_none(quizzed: Server, sits: Callable[..., Player]) -> None:
+    ann = sits(quizzed, "ann", QUICK, reduced_motion="reduce")
+    moving = "() => document.getAnimations().every((each) => each.playState === 'finished')"
+    ann.page.wait_for_function(moving)
+    ann.open()
+    ann.page.wait_for_function(moving)
+    ann.page.get_by_role("button", name="Begin").click()
+    expect(ann.heading("Nobody knew anything. Once more?")).to_be_visible()
+    ann.page.wait_for_function(moving)  # the flags hang still
 
 
 def test_the_demonstrations_lead_to_it(quizzed: Server, sits: Callable[..., Player]) -> None:

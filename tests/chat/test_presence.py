@@ -1,7 +1,6 @@
 """Who is online, as the subscribers of a room are told it: over real sockets, on one server and on two."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from benchmarks.cluster import Cluster
-from benchmarks.services import Postgres, Redis
+from benchmarks.services import Redis
 from chat import presence, protocol
 from chat.models import Membership, Room, User
 from realtime_project.models import Connection
@@ -269,36 +268,8 @@ async def test_the_list_of_members_says_who_is_online(server: Server) -> None:
 # Two servers ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def layer() -> Iterator[Redis]:
-    running = Redis()
-    running.start()
-    yield running
-    running.kill()
-
-
-@pytest.fixture(scope="module")
-def started(
-    postgres: Postgres, layer: Redis, servers: list[Server], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Cluster]:
-    running = Cluster(tmp_path_factory.mktemp("online"), postgres, [layer], "online", 2, WEBSOCKET_RATE=0)
-    servers.extend(running.servers)
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def both(started: Cluster) -> list[Server]:
-    """Two servers that these tests may kill, over a Redis that they may kill."""
-    for server in started.servers:
-        if not server.running():
-            server.start()
-    return started.servers
-
-
-async def test_across_servers_and_no_ghosts_after_one_was_killed(both: list[Server]) -> None:
-    one, two = both
+async def test_across_servers_and_no_ghosts_after_one_was_killed(killable: Cluster) -> None:
+    one, two = killable.servers
     ann, bob, cat = (Someone(one, name) for name in ("ann", "bob", "cat"))
     room = create_room(one, ann.cookie)
     async with ann.on(one) as a, cat.on(one) as c:
@@ -317,8 +288,8 @@ async def test_across_servers_and_no_ghosts_after_one_was_killed(both: list[Serv
 
 
 @pytest.mark.logs_errors
-async def test_what_happened_while_redis_was_away_is_found_afterwards(both: list[Server], layer: Redis) -> None:
-    one, two = both
+async def test_what_happened_while_redis_was_away_is_found_afterwards(killable: Cluster, own_redis: Redis) -> None:
+    one, two = killable.servers
     ann, bob, cat = (Someone(one, name) for name in ("ann", "bob", "cat"))
     room = create_room(one, ann.cookie)
     async with ann.on(one) as a:
@@ -326,9 +297,9 @@ async def test_what_happened_while_redis_was_away_is_found_afterwards(both: list
         async with bob.on(two) as b:
             await b.post(room, "hello")
             await sees(a, room, ann.name, bob.name)
-            layer.kill()
+            own_redis.kill()
         async with cat.on(two) as c:  # bob went, cat came, and nobody could say so
             await c.post(room, "hello")
             await sees(a, room, ann.name, cat.name, patience=presence.HEAL + SOON)
-            layer.start()
+            own_redis.start()
         await sees(a, room, ann.name, patience=presence.HEAL + SOON)

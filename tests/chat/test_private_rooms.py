@@ -5,7 +5,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -166,16 +166,8 @@ class Silence:
         raise AssertionError(text)
 
 
-@pytest.fixture
-async def _ended_hub() -> AsyncIterator[None]:
-    serving = hub()
-    yield
-    serving.close()
-    await asyncio.sleep(0)
-
-
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("_ended_hub")
+@pytest.mark.usefixtures("fresh_hub")
 async def test_who_is_removed_while_they_subscribe_gets_no_seat(monkeypatch: pytest.MonkeyPatch) -> None:
     """The room was found, and by the time the log is asked where it ends the removal stands in it already."""
 

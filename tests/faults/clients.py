@@ -22,6 +22,7 @@ class Client:
         self.servers, self.cookie = servers, cookie
         self.chance = random.Random(seed)
         self.stopping = False
+        self.server: Server | None = None  # where it is connected
 
     async def run(self) -> None:
         while not self.stopping:
@@ -29,9 +30,12 @@ class Client:
             options = {"close_timeout": 0.1, "open_timeout": PATIENCE, "max_queue": None}
             try:
                 async with connect(server.ws("ws/chat/"), self.cookie, **options) as socket:
+                    self.server = server
                     await self.talk(socket)
             except AWAY:
                 await asyncio.sleep(PAUSE)
+            finally:
+                self.server = None
 
     async def talk(self, socket: Socket) -> None:
         raise NotImplementedError

@@ -16,6 +16,7 @@ from tests.faults.clients import Poster, Reader
 from tests.helpers import Server, guest
 
 DEAF = 10.0  # seconds after the last fault within which every socket has to hear again
+RESUMED = 3.0  # seconds after a component's return within which both servers deliver what was posted since
 
 Fault = Callable[["Schedule"], Coroutine[Any, Any, None]]
 
@@ -27,11 +28,13 @@ class Schedule:
         self.cluster, self.redis, self.frozen = cluster, redis, frozen
         self.chance = random.Random(seed)
 
-    async def play(self, faults: list[Fault]) -> None:
+    async def play(self, faults: list[Fault], resumed: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+        """resumed: awaited after each, with its name, when what was away has returned."""
         self.chance.shuffle(faults)
         for fault in faults:
             await asyncio.sleep(self.chance.uniform(0.3, 1.5))
             await fault(self)
+            await resumed(fault.__name__)
 
     @property
     def server(self) -> Server:
@@ -73,6 +76,7 @@ async def survive(
     messages: int,
     frozen: float,
     pace: float = 0,
+    patience: float = RESUMED,
 ) -> None:
     redis = Redis()
     redis.start()
@@ -93,7 +97,19 @@ async def survive(
             while not fits() and not failed() and time.monotonic() < deadline:
                 await asyncio.sleep(0.05)
 
-        playing = asyncio.create_task(Schedule(cluster, redis, seed, frozen).play(faults))
+        async def resumed(fault: str) -> None:
+            """What is posted from now on is acknowledged, and arrives at readers of both servers."""
+            began = time.monotonic()
+            head = max((offset for poster in posters for offset in poster.acknowledged.values()), default=0)
+
+            def heard() -> set[Server]:
+                return {view.server for view in views if view.server and view.last > head}
+
+            await until(lambda: len(heard()) == len(cluster.servers), patience=DEAF)
+            pauses.append((time.monotonic() - began, fault))
+
+        pauses: list[tuple[float, str]] = []
+        playing = asyncio.create_task(Schedule(cluster, redis, seed, frozen).play(faults, resumed))
         await until(playing.done, patience=len(faults) * 20)
         await playing
         healed = time.monotonic()
@@ -113,6 +129,8 @@ async def survive(
         await asyncio.wait(running)
         assert sum(len(poster.acknowledged) for poster in posters) >= messages
         check(log, posters, views)
+        print("delivery resumed after", ", ".join(f"{fault} {pause:.1f} s" for pause, fault in pauses))
+        assert max(pauses)[0] <= patience, pauses
     finally:
         cluster.stop()
         redis.thaw()
@@ -130,7 +148,7 @@ async def test_a_little_of_everything(postgres: Postgres, servers: list[Server],
         Schedule.freeze_redis,
         Schedule.freeze_server,
     ]
-    await survive(tmp_path, postgres, servers, faults, seed=7, readers=8, messages=300, frozen=3)
+    await survive(tmp_path, postgres, servers, faults, seed=7, readers=8, messages=300, frozen=3, patience=DEAF)
 
 
 @pytest.mark.soak

@@ -3,11 +3,10 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
 from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import-untyped]
 
 from benchmarks.cluster import Cluster
@@ -16,35 +15,6 @@ from realtime_project.feeds import group_of
 from tests.helpers import Server, connect, guest, unique
 
 SOON = 8.0  # seconds: a lease, a beat and the pace of a busy machine
-
-
-@pytest.fixture(scope="module")
-def layer() -> Iterator[Redis]:
-    """Where nobody but these servers says who comes and goes."""
-    running = Redis()
-    running.start()
-    yield running
-    running.kill()
-
-
-@pytest.fixture(scope="module")
-def started(
-    postgres: Postgres, layer: Redis, servers: list[Server], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Cluster]:
-    running = Cluster(tmp_path_factory.mktemp("presence"), postgres, [layer], "presence", 2, WEBSOCKET_RATE=0)
-    servers.extend(running.servers)
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def cluster(started: Cluster) -> Cluster:
-    """Two servers that these tests may stop and kill."""
-    for server in started.servers:
-        if not server.running():
-            server.start()
-    return started
 
 
 class Listener:
@@ -101,10 +71,12 @@ def online(server: Server, *users: int) -> list[int]:
     return found
 
 
-async def test_a_user_comes_with_the_first_connection_and_goes_with_the_last(cluster: Cluster, layer: Redis) -> None:
-    one, two = cluster.servers
+async def test_a_user_comes_with_the_first_connection_and_goes_with_the_last(
+    killable: Cluster, own_redis: Redis
+) -> None:
+    one, two = killable.servers
     cookie, user = person(one)
-    async with listening(layer, user) as heard:
+    async with listening(own_redis, user) as heard:
         async with connect(one.ws("ws/chat/"), cookie):
             await heard.hears([user], [])
             async with connect(two.ws("ws/asgi/echo/"), cookie), connect(one.ws("ws/chat/"), cookie):
@@ -116,13 +88,13 @@ async def test_a_user_comes_with_the_first_connection_and_goes_with_the_last(clu
 
 
 async def test_who_is_connected_to_a_killed_server_goes_once_unless_they_are_elsewhere(
-    cluster: Cluster, layer: Redis
+    killable: Cluster, own_redis: Redis
 ) -> None:
-    one, two = cluster.servers
+    one, two = killable.servers
     people = [await asyncio.to_thread(person, one) for _ in range(5)]
     (stays, staying), *rest = people
     doomed = [connect(two.ws("ws/chat/"), cookie) for cookie, _ in people]
-    async with listening(layer, *(user for _, user in people)) as heard, connect(one.ws("ws/chat/"), stays):
+    async with listening(own_redis, *(user for _, user in people)) as heard, connect(one.ws("ws/chat/"), stays):
         for connection in doomed:
             await connection.__aenter__()
         await heard.hears(sorted(user for _, user in people), [])
@@ -133,10 +105,10 @@ async def test_who_is_connected_to_a_killed_server_goes_once_unless_they_are_els
         assert await asyncio.to_thread(online, one, *(user for _, user in people)) == [staying]
 
 
-async def test_who_is_connected_to_a_drained_server_goes_at_once(cluster: Cluster, layer: Redis) -> None:
-    one, two = cluster.servers
+async def test_who_is_connected_to_a_drained_server_goes_at_once(killable: Cluster, own_redis: Redis) -> None:
+    one, two = killable.servers
     cookie, user = person(one)
-    async with listening(layer, user) as heard, connect(two.ws("ws/chat/"), cookie) as socket:
+    async with listening(own_redis, user) as heard, connect(two.ws("ws/chat/"), cookie) as socket:
         await heard.hears([user], [])
         stopped = asyncio.create_task(asyncio.to_thread(two.stop))
         await socket.closed()
@@ -145,10 +117,10 @@ async def test_who_is_connected_to_a_drained_server_goes_at_once(cluster: Cluste
         await heard.hears([], [user])
 
 
-async def test_a_server_that_was_thought_dead_comes_back_with_its_users(cluster: Cluster, layer: Redis) -> None:
-    one, two = cluster.servers
+async def test_a_server_that_was_thought_dead_comes_back_with_its_users(killable: Cluster, own_redis: Redis) -> None:
+    one, two = killable.servers
     cookie, user = person(one)
-    async with listening(layer, user) as heard, connect(two.ws("ws/chat/"), cookie, ping_interval=None):
+    async with listening(own_redis, user) as heard, connect(two.ws("ws/chat/"), cookie, ping_interval=None):
         await heard.hears([user], [])
         two.freeze()
         try:
@@ -251,8 +223,8 @@ DECIDED = [
 ]
 
 
-async def test_two_servers_decide_one_after_the_other_on_postgresql(cluster: Cluster) -> None:
-    assert await asyncio.to_thread(cluster.servers[0].python, RACE.replace("WAIT", "0.5")) == DECIDED
+async def test_two_servers_decide_one_after_the_other_on_postgresql(killable: Cluster) -> None:
+    assert await asyncio.to_thread(killable.servers[0].python, RACE.replace("WAIT", "0.5")) == DECIDED
 
 
 def test_two_servers_decide_one_after_the_other_on_sqlite(own_server: Server) -> None:

@@ -3,10 +3,13 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +17,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidHandshake
 
-from tests.helpers import PATIENCE, PROJECT, ChatClient, Server, Socket, connect, environment, free_port, guest
+from tests.helpers import PATIENCE, PROJECT, TRACEBACK, ChatClient, Server, Socket, connect, free_port, guest
 
 MIB = 1024 * 1024
 QUIET = {"DJANGO_SETTINGS_MODULE": "tests.mounted.settings"}
@@ -399,36 +402,49 @@ def test_z68_a_second_server_on_a_taken_port_ends_with_one_clear_line(own_server
     assert "in use" in second.stderr
 
 
-def test_the_reloader_says_goodbye_too(template: Path, tmp_path: Path) -> None:
-    """manage.py runserver, with its reloader, in a copy of the project whose file is then touched."""
-    port = free_port()
-    settings = environment(tmp_path / "db.sqlite3", DEBUG=1)
-    copied = tmp_path / "checkout"
+async def test_the_reloader_says_goodbye_too(template: Path, tmp_path: Path) -> None:
+    """manage.py runserver, with its reloader, in a copy of the project: a file is touched, and then comes Ctrl-C."""
+    server, copied = Server(tmp_path, template, DEBUG=1), tmp_path / "checkout"
     subprocess.run(["git", "clone", "-q", str(PROJECT), str(copied)], check=True)
-    command = [sys.executable, "manage.py", "runserver", f"127.0.0.1:{port}"]
-    with (tmp_path / "log").open("w") as log:
+    command = [sys.executable, "manage.py", "runserver", f"127.0.0.1:{server.port}"]
+    with server.log_file.open("w") as log:
         process = subprocess.Popen(
-            command, cwd=copied, env=settings, stdout=log, stderr=log, start_new_session=True
+            command, cwd=copied, env=server.environment, stdout=log, stderr=log, start_new_session=True
         )  # fmt: skip
     try:
-        asyncio.run(told_of_a_reload(port, copied / "chat" / "text.py"))
+        async with asyncio.timeout(60):
+            first = await told_1012(server, (copied / "chat" / "text.py").touch)
+            second = await told_1012(server, partial(os.killpg, process.pid, signal.SIGINT))
+            assert first != second
+            assert await asyncio.to_thread(process.wait) == 0
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    assert processes(server) == [], "who ended has left the registry"
+    assert TRACEBACK not in server.log(), server.log()
 
 
-async def told_of_a_reload(port: int, file: Path) -> None:
-    deadline = time.monotonic() + 30
+async def told_1012(server: Server, end: Callable[[], None]) -> int:
+    """The process that served when the end came: its clients were told 1012."""
     while True:
         try:
-            async with connect(f"ws://127.0.0.1:{port}/ws/asgi/echo/") as socket:
+            async with connect(server.ws("ws/broadcast/")) as socket:
+                while not (pids := processes(server)):
+                    await asyncio.sleep(0.1)
                 await asyncio.sleep(1)  # the reloader looks once a second, and first learns what there is
-                file.touch()
+                end()
                 assert (await socket.closed())[0] == 1012
-                return
+                [pid] = pids
+                return pid
         except (OSError, InvalidHandshake):
-            assert time.monotonic() < deadline, "it did not start"
             await asyncio.sleep(0.2)
+
+
+def processes(server: Server) -> list[int]:
+    """Those that are in the registry."""
+    with closing(sqlite3.connect(server.database)) as database:
+        return [pid for (pid,) in database.execute("SELECT pid FROM realtime_project_server")]
 
 
 # Under a server that is not ours --------------------------------------------------------------------------------

@@ -14,16 +14,7 @@ from realtime_project.connections import door
 from realtime_project.hub import Hub
 from realtime_project.topics import Event, Publish, PublishError, SlowReader, Topic, generate_uid, hub
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-async def fresh_hub() -> AsyncIterator[Hub]:
-    """A hub for this test's loop, ended with it."""
-    serving = hub()
-    yield serving
-    serving.close()
-    await asyncio.sleep(0)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("fresh_hub")]
 
 
 async def take(events: AsyncIterator[Event], count: int) -> list[Any]:

@@ -153,7 +153,7 @@ except registry.UnknownServer as error:
 
 
 @pytest.mark.logs_errors
-async def test_z51_z54_h36_what_one_server_has_is_read_at_the_other(pair: Cluster) -> None:
+async def test_z51_z53_z54_h36_what_one_server_has_is_read_at_the_other(pair: Cluster) -> None:
     """In PostgreSQL as in SQLite: every column that is written, and that nothing of who has gone is left."""
     here, there = pair.servers
 

@@ -1,4 +1,6 @@
-"""manage.py forget DAYS: drop the sessions of actors to which nobody has returned, and what was recorded of actors."""
+"""manage.py forget DAYS: drop the sessions of actors to which nobody has returned, what was recorded of actors, and the
+quiz's games that nobody ends.
+"""
 
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -8,12 +10,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from actors import recordings, sessions
+from actors.quiz import table
 
 
 class Command(BaseCommand):
     help = (
         "Deletes the stored sessions of actors that nobody has now and that did nothing for so many days, and the "
-        "recordings whose last step is that old. A client that returns later begins anew. Safe while servers run."
+        "recordings whose last step is that old; and games of the quiz that nobody follows any more. A client that "
+        "returns later begins anew. Safe while servers run."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -27,6 +31,7 @@ class Command(BaseCommand):
         if not options["recordings"]:
             deleted = self._all(sessions.forget, age, "sessions")
             self.stdout.write(f"Deleted {deleted:,} sessions that were left {days} days ago or longer.")
+            self.stdout.write(f"Deleted {table.forget():,} games of the quiz that nobody follows.")
         deleted = self._all(recordings.forget, age, "recordings")
         self.stdout.write(f"Deleted {deleted:,} recordings that ended {days} days ago or longer.")
 

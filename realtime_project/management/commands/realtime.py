@@ -52,6 +52,7 @@ ACTOR = ["id", "server", "endpoint", "path", "user", "state", "session", "connec
 
 class Command(BaseCommand):
     help = "Shows servers, endpoints, clients, topics, actors and frames; closes, stops, publishes, drains."
+    requires_system_checks = []  # a table is asked for, not what could be set up better
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parts = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
@@ -104,24 +105,12 @@ class Command(BaseCommand):
     # what there is --------------------------------------------------------------------------------------------
     def servers(self) -> None:
         now = timezone.now()
-        rows: list[Row] = [
-            {
-                "id": row.pk,
-                "host": row.host,
-                "port": row.port,
-                "pid": row.pid,
-                "version": row.version,
-                "started_at": row.started_at,
-                "seen_at": row.seen_at,
-                **row.figures,
-            }
-            for row in registry.servers()
-        ]
+        rows = [overview.reported(row) for row in registry.servers()]
         shown = [
             {
                 "server": row["id"],
                 "address": f"{row['host']}:{row['port']}",
-                "pid": row["pid"],
+                "pid": str(row["pid"]),  # a name, not an amount
                 "version": row["version"],
                 "up for": _ago(now, row["started_at"]),
                 "seen": _ago(now, row["seen_at"]) + (" draining" if row.get("draining") else ""),

@@ -2,6 +2,7 @@
 
 import { byId, onceAFrame } from "harbour/dom";
 import { bytesOf, closeText, rowOf } from "harbour/demos/frames";
+import { written } from "harbour/demos/typed";
 
 const MOST = 200; // frames shown; a fast endpoint must not fill the page
 const LARGEST_FILE = 32 * 1024 * 1024; // bytes: more than a server takes by default, so that its refusal can be seen
@@ -14,6 +15,7 @@ export class Connection {
   #url;
   #subprotocols;
   #removed;
+  #forms;
   #socket = null;
   #wasOpen = false;
   #waiting = []; // rows for the next frame of the screen
@@ -26,11 +28,15 @@ export class Connection {
   #form = this.element.querySelector(".sending");
   #mistake = this.element.querySelector(".mistake");
 
-  /** `samples`: a fragment of buttons. `removed` is called when the connection has left the page. */
-  constructor({ number, url, subprotocols, samples, removed }) {
+  /**
+   * `samples`: a fragment of buttons. `forms`: those of the declared types, each of which has a button there. `removed`
+   * is called when the connection has left the page.
+   */
+  constructor({ number, url, subprotocols, samples, forms = [], removed }) {
     this.#url = url;
     this.#subprotocols = subprotocols;
     this.#removed = removed;
+    this.#forms = forms;
     const name = `Connection ${number}`;
     const title = this.element.querySelector("h3");
     title.id = `connection-${number}`;
@@ -47,6 +53,10 @@ export class Connection {
 
   get #content() {
     return this.#form.elements.content;
+  }
+
+  get #filled() {
+    return this.#form.querySelector(".filled");
   }
 
   focus() {
@@ -95,15 +105,37 @@ export class Connection {
     this.#form.addEventListener("click", ({ target }) => {
       if (!target.matches(".sample")) return;
       this.#form.elements.kind.value = "text";
+      if (target.dataset.form) return this.#fill(target);
+      this.#fill(null);
       this.#content.value = target.textContent;
       this.#content.focus();
     });
+    this.#filled.addEventListener("input", () => this.#write());
     const file = this.#form.querySelector("[type=file]");
     file.addEventListener("change", async () => {
       const [chosen] = file.files;
       file.value = ""; // so that the same one can be chosen again
       if (chosen) await this.#sendFile(chosen);
     });
+  }
+
+  /** Show the form that a button stands for, or put it away; none for null. */
+  #fill(button) {
+    const isShown = button?.getAttribute("aria-pressed") === "true";
+    for (const each of this.#form.querySelectorAll("[data-form]")) {
+      each.setAttribute("aria-pressed", String(each === button && !isShown));
+    }
+    this.#filled.replaceChildren(...(button && !isShown ? [this.#forms[button.dataset.form].cloneNode(true)] : []));
+    this.#complain("");
+    if (!this.#filled.firstElementChild) return;
+    this.#write();
+    (this.#filled.querySelector("[data-name]") ?? this.#content).focus();
+  }
+
+  /** What the form says becomes what is sent next. It may be changed there, until the form is. */
+  #write() {
+    const form = this.#filled.firstElementChild;
+    if (form) this.#content.value = written(form).text ?? "";
   }
 
   #toggled() {
@@ -121,12 +153,16 @@ export class Connection {
     const text = this.#content.value;
     const isBinary = this.#form.elements.kind.value === "binary";
     const data = isBinary ? bytesOf(text) : text;
-    if (data === null) {
+    const form = text ? null : this.#filled.firstElementChild;
+    if (form && written(form).mistake) {
+      this.#complain(written(form).mistake);
+    } else if (data === null) {
       this.#complain("Write each byte as two hexadecimal digits, such as 00 ff 2a.");
     } else if (this.#send(data)) {
       this.#content.value = "";
+      this.#write();
     }
-    this.#content.focus();
+    if (!form) this.#content.focus();
   }
 
   async #sendFile(file) {

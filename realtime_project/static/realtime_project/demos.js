@@ -42,6 +42,7 @@ function connect(demo, { address, subprotocols }) {
     url: urlOf(address.value.trim()),
     subprotocols: subprotocolsOf(subprotocols?.value ?? ""),
     samples: demo.querySelector(".samples").content.cloneNode(true),
+    forms: [...(demo.querySelector(".forms")?.content.children ?? [])],
     removed: () => demo.querySelector(".opening button").focus(),
   });
   demo.querySelector(".connections").append(connection.element);

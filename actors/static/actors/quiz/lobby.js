@@ -45,7 +45,8 @@ export class Lobby {
     this.#count.textContent = plural(players.length, "player is here", "players are here");
     const people = [...players].sort((one, other) => one.seat - other.seat).map((player) => {
       const element = this.#guests.get(player.seat) ?? h("li", { class: "guest" }, face(player), h("bdi", {}, player.name), h("small", {}));
-      const roles = [player.seat === you.seat && "you", player.name === view.host && "host"].filter(Boolean);
+      const roles = [player.seat === you.seat && "you", player.name === view.host && "host", player.away && "away"].filter(Boolean);
+      element.classList.toggle("away", player.away);
       element.lastChild.textContent = roles.join(", ");
       element.lastChild.hidden = !roles.length;
       this.#guests.set(player.seat, element);
@@ -58,10 +59,21 @@ export class Lobby {
     else this.#waiting.textContent = `${view.host} begins when everybody is here.`;
   }
 
+  /** Who has come or gone since, for those who do not see the list. */
+  news(before, { players }) {
+    const others = (all, known) => all.filter(({ seat }) => known.every((each) => each.seat !== seat)).map(({ name }) => name);
+    const came = others(players, before.players);
+    const gone = others(before.players, players);
+    const said = [came.length && `${listed(came)} ${came.length === 1 ? "has" : "have"} come.`, gone.length && `${listed(gone)} ${gone.length === 1 ? "has" : "have"} left.`].filter(Boolean);
+    return said.length ? [...said, `${plural(players.length, "player is", "players are")} here.`].join(" ") : "";
+  }
+
   summary(view) {
     return `You are in game ${[...view.code].join(" ")}. ${plural(view.players.length, "player is", "players are")} here.`;
   }
 }
+
+const listed = (names) => new Intl.ListFormat("en").format(names);
 
 async function copied(text, field) {
   try {

@@ -47,11 +47,11 @@ const heard = {
     note = "";
   },
   game(message) {
-    const isOld = view && view.code === message.code && view.version > message.version;
-    if (isOld) return;
+    const before = view?.code === message.code ? view : null;
+    if (before && before.version > message.version) return;
     view = message;
     history.replaceState(null, "", linkTo(message.code));
-    put(message, SCREENS[message.phase]);
+    put(message, SCREENS[message.phase], before);
   },
   error(message) {
     if (!screen?.refuse?.(message)) say(message.detail);
@@ -61,8 +61,8 @@ const heard = {
 connection.addEventListener("open", () => screen?.reconnected?.());
 connection.addEventListener("message", ({ detail }) => heard[detail.type]?.(detail));
 
-/** Shows a message on the screen that it is for: the one that stands there, or a new one. */
-function put(message, Screen) {
+/** Shows a message on the screen that it is for: the one that stands there, or a new one. `before`: the former view. */
+function put(message, Screen, before = null) {
   const isNew = !screen?.isFor(message);
   if (isNew) {
     const hadFocus = stage.contains(document.activeElement);
@@ -77,7 +77,8 @@ function put(message, Screen) {
   byId("code").textContent = view?.code ?? "";
   document.title = view ? `${titles[view.phase](view)} · Quiz · Harbour` : "Quiz · Harbour";
   screen.show(message);
-  if (isNew) announce(screen.summary?.(message) ?? "");
+  const isHostNow = before && message.you.host && !before.you.host;
+  announce([isNew ? screen.summary?.(message) : before && screen.news?.(before, message), isHostNow && "You are the host now."].filter(Boolean).join(" "));
 }
 
 const titles = {

@@ -6,6 +6,7 @@ import { icon } from "harbour/quiz/lobby";
 import { Standings, face } from "harbour/quiz/standings";
 
 const WARNING = 5; // seconds left, from which the countdown is in another colour
+const FACES = 24; // players, of whom each has a face; of more the number is told
 
 export class Round {
   #number;
@@ -15,6 +16,7 @@ export class Round {
   #sent = null; // the choice that was made and of which the server knows nothing yet
   #isNewSocket = false;
   #hasStandings = false;
+  #hasWarned = false;
 
   #progress = h("p", { class: "progress" });
   #seconds = h("span", { class: "seconds", "aria-hidden": "true" });
@@ -26,6 +28,7 @@ export class Round {
   #buttons = [];
   #verdict = h("p", { class: "verdict", "data-testid": "verdict" });
   #faces = h("ul", { class: "faces", "aria-label": "Who has answered" });
+  #crowd = h("p", { class: "answered" });
   #standings = new Standings();
   #ranking = h("section", { class: "ranking", "aria-labelledby": "ranking", hidden: true }, h("h2", { id: "ranking" }, "Standings"), this.#standings.element);
 
@@ -52,7 +55,7 @@ export class Round {
       h("div", { class: "round-head" }, this.#progress, h("div", { class: "until" }, this.#next, this.#ring)),
       this.#question,
       this.#choices,
-      h("div", { class: "round-foot" }, this.#verdict, this.#faces),
+      h("div", { class: "round-foot" }, this.#verdict, this.#faces, this.#crowd),
       this.#ranking,
     );
   }
@@ -145,17 +148,21 @@ export class Round {
     });
     this.#verdict.textContent = this.#said();
     this.#verdict.dataset.is = phase === "reveal" ? (mine === right ? "right" : "wrong") : "";
-    arrange(this.#faces, phase === "reveal" ? [] : players.toSorted((one, other) => one.seat - other.seat).map((player) => this.#face(player, player.seat === you.seat && mine !== null)));
-    this.#faces.hidden = phase === "reveal";
+    const hasAnswered = (player) => player.answered || (player.seat === you.seat && mine !== null);
+    const isCrowd = players.length > FACES;
+    this.#faces.hidden = isCrowd || phase === "reveal";
+    arrange(this.#faces, this.#faces.hidden ? [] : players.toSorted((one, other) => one.seat - other.seat).map((player) => this.#face(player, hasAnswered(player))));
+    this.#crowd.hidden = !isCrowd || phase === "reveal";
+    this.#crowd.textContent = this.#crowd.hidden ? "" : `${players.filter(hasAnswered).length} of ${players.length} have answered`;
   }
 
   #known = new Map(); // seat → element
 
-  #face(player, hasChosen) {
+  #face(player, answered) {
     const element = this.#known.get(player.seat) ?? h("li", { class: "face", title: player.name }, face(player), h("span", { class: "visually-hidden" }));
-    const answered = player.answered || hasChosen;
     element.classList.toggle("has-answered", answered);
-    element.lastChild.textContent = `${player.name}${answered ? " has answered" : ""}`;
+    element.lastChild.textContent = `${player.name}${answered ? " has answered" : player.away ? " is away" : ""}`;
+    element.hidden = player.away && !answered;
     this.#known.set(player.seat, element);
     return element;
   }
@@ -166,7 +173,7 @@ export class Round {
     if (phase === "question") {
       if (mine === null) return this.#clock.isOver ? "Time is up." : "";
       if (this.#sent !== null || you.pending) return "Your answer is on its way.";
-      const left = players.filter((player) => !player.answered).length;
+      const left = players.filter((player) => !player.answered && !player.away).length;
       return left ? `Answered. Waiting for ${left === 1 ? "one more player" : `${left} more players`}.` : "Answered.";
     }
     const gain = players.find((player) => player.seat === you.seat).gain;
@@ -186,6 +193,10 @@ export class Round {
     this.#ring.style.setProperty("--left", Math.max(0, Math.min(1, part)));
     this.#ring.dataset.is = !isOpen ? "calm" : seconds <= WARNING ? "soon" : "";
     this.#ring.setAttribute("aria-label", isOpen ? `${plural(seconds, "second", "seconds")} left` : `${this.#view?.last ? "The podium" : "The next question"} in ${plural(seconds, "second", "seconds")}`);
+    if (isOpen && seconds === WARNING && this.#view.length > 2_000 * WARNING && this.#choice() === null && !this.#hasWarned) {
+      this.#hasWarned = true;
+      this.#announce(`${WARNING} seconds left.`);
+    }
     if (!seconds && this.#view) this.#paint();
   }
 }
