@@ -275,12 +275,24 @@ ADMIN_CONTENT_SECURITY_POLICY = {
     "script-src": [SELF, UNSAFE_INLINE, UNSAFE_EVAL],
     "style-src": [SELF, UNSAFE_INLINE],
 }
+# The chat's colours, for the admin: white text on 600, and 400 on a dark ground, keep 4.5 : 1.
+SHADES = ("50", "100", "200", "300", "400", "500", "600", "700", "800", "900", "950")
+TEAL = (
+    "#f0fdfa", "#dcf3ef", "#99f6e4", "#5eead4", "#2dd4bf", "#14a89a",
+    "#0f766e", "#0b5f59", "#115e59", "#134e4a", "#042f2e",
+)  # fmt: skip
+STONE = (
+    "#fbfaf8", "#f3f1ed", "#e6e2db", "#d5cfc5", "#aaa398", "#736d64",
+    "#57524b", "#413e39", "#2f2d29", "#1c1b18", "#11100e",
+)  # fmt: skip
 UNFOLD = {
     "SITE_TITLE": "Harbour",
     "SITE_HEADER": "Harbour",
     "SITE_URL": "/",
+    "SITE_ICON": lambda request: static("chat/favicon.svg"),
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("chat/favicon.svg")}],
     "SIDEBAR": {"navigation": "admin_panel.navigation.sidebar"},
+    "COLORS": {"primary": dict(zip(SHADES, TEAL, strict=True)), "base": dict(zip(SHADES, STONE, strict=True))},
 }
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -194,6 +194,7 @@ async def wait(message: str, state: Counter) -> Any:
     assert state.topic_out
     await state.topic_out.publish("waiting")  # not an effect: those come when the handler is through
     await gate.wait()
+    gate.clear()
     return [], state
 
 
@@ -411,6 +412,16 @@ def add_kept(message: str, state: Counter) -> Any:
     return [say(state, str(state.count + 1))], Counter(state.topic_out, state.count + 1)
 
 
+@kept.on("silence", Counter)
+def wait_for_silence(message: str, state: Counter) -> Any:
+    return [EventTimeout(600), say(state, "hush")], state
+
+
+@kept.on("hello", Counter)
+def say_hello(message: str, state: Counter) -> Any:
+    return [say(state, "hello")], state
+
+
 @kept.on("done", Counter)
 def done_kept(message: str, state: Counter) -> Any:
     return [], Done()
@@ -519,7 +530,7 @@ async def post(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def running(scope: Any, receive: Any, send: Any) -> None:
-    """Tells which actors run: "list", "state <id>", "stop <id>"."""
+    """Tells which actors run: "list", "state <id>", "waiting <id>", "stop <id>"."""
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] != "websocket.disconnect":
         if "text" in message:
@@ -527,6 +538,8 @@ async def running(scope: Any, receive: Any, send: Any) -> None:
             actor = runtime.actors.get(id)
             if word == "list":
                 answer: Any = {id: actor.endpoint for id, actor in runtime.actors.items()}
+            elif word == "waiting":
+                answer = actor and len(actor._mailbox)
             elif word == "state":
                 answer = actor and repr(actor.state)
             else:
@@ -565,7 +578,7 @@ def recorded(state: State, rules: Rules, **options: Any) -> Any:
     return ActorConsumer.as_asgi(initial_state=state, rules=rules, record=True, **options)
 
 
-SHORT = Format(rounds=2, question=60, reveal=1, patience=1)
+SHORT = Format(rounds=2, question=600, reveal=1, patience=1)
 
 urlpatterns = [
     path("ws/acted/left/", left),  # type: ignore[arg-type]

@@ -198,6 +198,26 @@ async def test_a_mailbox_is_bounded_whoever_floods_it(start_server) -> None:
     assert "10000 messages wait, others are dropped" in server.log()
 
 
+async def test_a_client_that_is_faster_than_its_actor_is_read_no_further(acted: Server) -> None:
+    """Also where somebody else's message is what the actor is at."""
+    url = acted.ws("ws/acted/")
+    async with connect(url) as ann, connect(acted.ws("ws/acted/running/")) as staff, connect(url) as bob:
+        told = await hello(ann)
+        await hello(bob)
+        async with connect(acted.ws("ws/acted/post/")) as postman:
+            await postman.send_json([told["topic_in"], "wait"])
+            assert await ann.recv() == "waiting"
+        for _ in range(3_000):
+            await ann.send("add")
+        async with asyncio.timeout(15):
+            while json.loads(await ask(staff, f"waiting {told['connection']}")) < 256:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)  # time to take more, if it did
+        assert json.loads(await ask(staff, f"waiting {told['connection']}")) == 256
+        assert await ask(bob, "open") == "opened"
+        assert [await ann.recv() for _ in range(3_000)] == [str(number) for number in range(1, 3_001)]
+
+
 async def test_z39_neither_rules_nor_a_state() -> None:
     rules = Rules({(str, object): lambda message, state: ([], state)})
     halves: list[dict[str, Any]] = [{}, {"rules": rules}, {"initial_state": 1}]

@@ -61,6 +61,31 @@ def test_timers_run_out_here_for_sessions_that_nobody_has_and_that_can_be_read()
     assert ActorSession.objects.get(pk="of a version to come").due_at is not None
 
 
+def test_a_server_that_is_too_busy_to_report_takes_nothing_from_its_own_actors() -> None:
+    session("played here", due=True, server="busy")
+    session("left here", due=True, owned=False, server="busy")
+
+    def take(server: str) -> set[str]:
+        with transaction.atomic():
+            return {opened.session.id for opened in sessions.due("keeper", server, 100, {"/ws/": 1})}
+
+    assert take("busy") == {"left here"}
+    assert take("another") == {"played here", "left here"}, "its lease has ended"
+
+
+def test_what_could_not_be_played_is_tried_again_and_what_could_not_be_read_is_as_it_was() -> None:
+    for name in ("put aside", "given back"):
+        session(name, due=True)
+    before = ActorSession.objects.get(pk="given back").due_at
+    sessions.put_aside(sessions.session_of(ActorSession.objects.get(pk="put aside")))
+    sessions.give_back(sessions.session_of(ActorSession.objects.get(pk="given back")))
+    assert owned() == set()
+    aside = ActorSession.objects.get(pk="put aside").due_at
+    assert aside
+    assert timedelta(minutes=50) < aside - timezone.now() <= timedelta(hours=1)
+    assert ActorSession.objects.get(pk="given back").due_at == before
+
+
 async def test_where_many_timers_run_out_at_once_nobody_waits_for_the_next_look(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -95,6 +95,17 @@ def rang(message: Timeout, state: Counting) -> Any:
     return [Publish(state.topic_out, "rang")], changed(state, 100)
 
 
+@rules.on(float, Counting)
+def clock(message: float, state: Counting) -> Any:
+    return [Schedule("tick", after=message)], state
+
+
+@rules.on(Timeout("tick"), Counting)
+def ticked(message: Timeout, state: Counting) -> Any:
+    """Nothing is other than before, but that the timer is gone: it may not run out once more."""
+    return [Publish(state.topic_out, "tock")], state
+
+
 @rules.on("done", Counting)
 def done(message: str, state: Counting) -> Any:
     return [], Done()
@@ -141,7 +152,7 @@ class Expected:
     def __init__(self, token: str, id: str) -> None:
         self.token, self.id = token, id
         self.count = self.left = 0
-        self.due: float | None = None
+        self.due: dict[str, float] = {}  # what is heard → when
         self.over = False
 
 
@@ -248,7 +259,7 @@ class Actors(RuleBasedStateMachine):
         self.settle()
         return fresh
 
-    @rule(life=lives, word=st.sampled_from(["add", "fail", "fail late", "nonsense", "unheard of", 3, 7]))
+    @rule(life=lives, word=st.sampled_from(["add", "fail", "fail late", "nonsense", "unheard of", 3, 7, 4.0]))
     def tell(self, life: Life, word: Any) -> None:
         was_owner, before = life.is_owner, len(life.client.sent)
         self.run(life.actor.tell(word))
@@ -257,8 +268,8 @@ class Actors(RuleBasedStateMachine):
             assert life.client.sent[before:] == [str(life.session.count)]
         else:
             assert life.client.sent[before:] == [], "nothing of what failed, or of who is no longer the owner"
-        if was_owner and isinstance(word, int):
-            life.session.due = self.loop.moved + word
+        if was_owner and isinstance(word, int | float):
+            life.session.due["rang" if isinstance(word, int) else "tock"] = self.loop.moved + word
 
     @rule(life=lives, failures=st.integers(1, 6))
     def tell_while_the_database_is_away(self, life: Life, failures: int) -> None:
@@ -305,13 +316,13 @@ class Actors(RuleBasedStateMachine):
 
         self.run(end())
         if was_owner and not life.session.over:
-            answered = [int(each) for each in life.client.sent[before:] if each != "rang"]
+            answered = [int(each) for each in life.client.sent[before:] if each not in ("rang", "tock")]
             stored = self.stored(life.session)["count"]
             assert life.session.count <= stored <= life.session.count + len(words)
             assert not answered or answered[-1] <= stored, "answered, so stored"
             life.session.count = stored
 
-    @rule(seconds=st.integers(1, 5))
+    @rule(seconds=st.integers(1, 9))
     def wait(self, seconds: int) -> None:
         self.loop.moved += seconds
         self.settle()
@@ -327,10 +338,12 @@ class Actors(RuleBasedStateMachine):
         self.run(turn())
         for session in self.sessions:
             life = getattr(session, "life", None)
-            if life and life.is_owner and session.due is not None and session.due <= self.loop.moved:
-                session.due = None
-                session.count += 100
-                assert life.client.sent[-1] == "rang"
+            due = [word for word, when in session.due.items() if when <= self.loop.moved]
+            if life and life.is_owner and due:
+                for word in due:
+                    del session.due[word]
+                session.count += 100 * ("rang" in due)
+                assert sorted(life.client.sent[-len(due) :]) == sorted(due)
 
     # what always holds ----------------------------------------------------------------------------------------------
     def stored(self, session: Expected) -> dict[str, Any]:
@@ -350,6 +363,15 @@ class Actors(RuleBasedStateMachine):
                 assert life.actor.state.count == session.count
 
     @invariant()
+    def the_database_has_the_timers_that_run(self) -> None:
+        names = {"rang": "alarm", "tock": "tick"}
+        for session in self.sessions:
+            if not session.over:
+                stored = json.loads(ActorSession.objects.get(pk=session.id).timers)
+                expected = {names[word]: LATER + when for word, when in session.due.items()}
+                assert {timer[0]: timer[1] for timer in stored} == expected
+
+    @invariant()
     def each_disconnect_rule_ran_once(self) -> None:
         for session in self.sessions:
             assert left.get_sync(session.id, 0) == session.left
@@ -362,6 +384,12 @@ def test_what_was_answered_is_stored_whatever_happens(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sessions, "save_all", Outage.refuse)
     monkeypatch.setattr(runtime.logger, "disabled", True)  # failures are what this is about
     monkeypatch.setattr(logging.getLogger("realtime_project.commits"), "disabled", True)
+    played = Actors()  # what chance seldom plays: a timer runs out, and nothing else is other than before
+    life = played.connect()
+    played.tell(life, 4.0)
+    played.wait(4)
+    played.the_database_has_the_timers_that_run()
+    played.teardown()
     run_state_machine_as_test(
         Actors,
         settings=settings(

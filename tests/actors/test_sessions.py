@@ -331,6 +331,20 @@ async def test_a_client_that_returns_hears_its_timer(own: Server) -> None:
     assert (await logged(own)).count("rang soon") == 1
 
 
+async def test_a_wait_for_silence_that_was_ended_is_not_stored_any_more(own: Server) -> None:
+    """Or it would run out after a restart, though its client had spoken."""
+    async with session(own) as (socket, _):
+        await socket.recv()
+        await socket.send("silence")
+        assert await socket.recv() == "hush"
+        [[_, _, timers, *_]] = await rows(own)
+        assert [timer[0] for timer in json.loads(timers)] == ["event"]
+        await socket.send("hello")
+        assert await socket.recv() == "hello"
+        [[_, _, timers, *_]] = await rows(own)
+        assert json.loads(timers) == []
+
+
 async def test_two_servers_share_sessions(own: Server, start_server) -> None:
     first, second = own, start_server(database=own.database, **ACTED)
     async with session(first) as (here, greeting):

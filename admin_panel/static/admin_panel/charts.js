@@ -16,8 +16,8 @@ const CHARTS = [
   ["CPU", "% of a core", [["cpu", "all servers"]]],
   ["Memory", "MiB", [["memory", "all servers"]], 1 / MIB],
 ];
-const LIGHT = { lines: ["#7c3aed", "#0891b2", "#b45309", "#be123c"], grid: "rgba(100,116,139,.16)", text: "#64748b" };
-const DARK = { lines: ["#a78bfa", "#22d3ee", "#fbbf24", "#fb7185"], grid: "rgba(148,163,184,.16)", text: "#94a3b8" };
+const LIGHT = { lines: ["#0f766e", "#6366f1", "#b45309", "#be123c"], grid: "rgba(99,93,85,.16)", text: "#635d55" };
+const DARK = { lines: ["#2dd4bf", "#a5b4fc", "#fbbf24", "#fb7185"], grid: "rgba(170,163,152,.16)", text: "#aaa398" };
 
 const two = (value) => String(value).padStart(2, "0");
 const minute = (at) => {
