@@ -467,7 +467,7 @@ class RecordAdmin(Watched):
 
     @display(description="kind", ordering="content_type", empty_value="–")
     def kind(self, entry: LogEntry) -> str | None:
-        return entry.content_type and entry.content_type.name
+        return entry.content_type.name if entry.content_type else None
 
     @display(description="about", ordering="object_repr")
     def about(self, entry: LogEntry) -> str:
