@@ -175,13 +175,15 @@ def save_all(saves: list[Save]) -> list[list[int] | Lost]:
 def due(owner: str, server: str, most: int, readable: Mapping[str, int]) -> list[Opened]:
     """Become the owner of sessions that nobody has and whose timers have run out. Called in a transaction.
 
+    server: who asks; it has none of its own actors' sessions taken from them, although it may be too busy to report.
     readable: endpoints, each with the latest version of states that it knows. Others are left to who knows them.
     """
     now = timezone.now()
+    nobodys = _nobodys() & (Q(owner="") | ~Q(server=server))
     ours = reduce(or_, (Q(endpoint=path, version__lte=version) for path, version in readable.items()))
-    waiting = ActorSession.objects.filter(_nobodys(), ours, due_at__lte=now)
+    waiting = ActorSession.objects.filter(nobodys, ours, due_at__lte=now)
     found = waiting.order_by("due_at").values_list("pk", flat=True)
-    rows = list(_locked(ActorSession.objects.filter(_nobodys(), pk__in=list(found[:most]), due_at__lte=now)))
+    rows = list(_locked(ActorSession.objects.filter(nobodys, pk__in=list(found[:most]), due_at__lte=now)))
     for row in rows:
         row.owner, row.server = owner, server
     ActorSession.objects.bulk_update(rows, ["owner", "server"])

@@ -578,7 +578,7 @@ def recorded(state: State, rules: Rules, **options: Any) -> Any:
     return ActorConsumer.as_asgi(initial_state=state, rules=rules, record=True, **options)
 
 
-SHORT = Format(rounds=2, question=60, reveal=1, patience=1)
+SHORT = Format(rounds=2, question=600, reveal=1, patience=1)
 
 urlpatterns = [
     path("ws/acted/left/", left),  # type: ignore[arg-type]

@@ -61,6 +61,18 @@ def test_timers_run_out_here_for_sessions_that_nobody_has_and_that_can_be_read()
     assert ActorSession.objects.get(pk="of a version to come").due_at is not None
 
 
+def test_a_server_that_is_too_busy_to_report_takes_nothing_from_its_own_actors() -> None:
+    session("played here", due=True, server="busy")
+    session("left here", due=True, owned=False, server="busy")
+
+    def take(server: str) -> set[str]:
+        with transaction.atomic():
+            return {opened.session.id for opened in sessions.due("keeper", server, 100, {"/ws/": 1})}
+
+    assert take("busy") == {"left here"}
+    assert take("another") == {"played here", "left here"}, "its lease has ended"
+
+
 def test_what_could_not_be_played_is_tried_again_and_what_could_not_be_read_is_as_it_was() -> None:
     for name in ("put aside", "given back"):
         session(name, due=True)
