@@ -127,7 +127,7 @@ async def test_an_actor_closes_with_the_code_it_wants(acted: Server) -> None:
 # what goes wrong goes wrong alone -----------------------------------------------------------------------------------
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("bad", ["fail", "number", "none", "triple", "half", "unknown"])
-async def test_z33_z35_a_handler_that_fails_has_not_happened(acted: Server, bad: str) -> None:
+async def test_z33_z34_z35_a_handler_that_fails_has_not_happened(acted: Server, bad: str) -> None:
     async with connect(acted.ws("ws/acted/")) as socket:
         connection = (await hello(socket))["connection"]
         await ask(socket, "add")
