@@ -277,9 +277,13 @@ async def test_z44_z45_an_operation_makes_effects_of_what_comes(acted: Server) -
     async with connect(acted.ws("ws/acted/")) as ann, connect(acted.ws("ws/acted/news/")) as reporter:
         await hello(ann)
         assert await ask(ann, "louder") == "subscribed"
+        before = len(acted.log())
         for word in ("rain", "fail", "nonsense", "snow"):
             await reporter.send(word)
         assert [await ann.recv(), await ann.recv()] == ["RAIN", "SNOW"]
+    told = acted.log()[before:]
+    assert "RuntimeError: an operation that fails" in told
+    assert "effects are a list, not 42" in told
 
 
 async def test_z44_a_log_operation_logs_every_message(acted: Server) -> None:

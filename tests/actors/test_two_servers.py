@@ -245,7 +245,7 @@ async def test_a_short_outage_of_the_database_is_waited_for_and_a_long_one_is_to
             assert await count(socket, 2) == 2
             await asyncio.to_thread(own.stop)
             await socket.send("add")
-            await socket.silent(1)
+            await socket.silent(7)  # longer than one attempt waits for a connection
             await asyncio.to_thread(own.start)
             assert await socket.recv(30) == "3"
             await asyncio.to_thread(own.stop)
