@@ -127,7 +127,7 @@ async def test_an_actor_closes_with_the_code_it_wants(acted: Server) -> None:
 # what goes wrong goes wrong alone -----------------------------------------------------------------------------------
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("bad", ["fail", "number", "none", "triple", "half", "unknown"])
-async def test_z33_z35_a_handler_that_fails_has_not_happened(acted: Server, bad: str) -> None:
+async def test_z33_z34_z35_a_handler_that_fails_has_not_happened(acted: Server, bad: str) -> None:
     async with connect(acted.ws("ws/acted/")) as socket:
         connection = (await hello(socket))["connection"]
         await ask(socket, "add")
@@ -292,9 +292,13 @@ async def test_z44_z45_an_operation_makes_effects_of_what_comes(acted: Server) -
     async with connect(acted.ws("ws/acted/")) as ann, connect(acted.ws("ws/acted/news/")) as reporter:
         await hello(ann)
         assert await ask(ann, "louder") == "subscribed"
+        before = len(acted.log())
         for word in ("rain", "fail", "nonsense", "snow"):
             await reporter.send(word)
         assert [await ann.recv(), await ann.recv()] == ["RAIN", "SNOW"]
+    told = acted.log()[before:]
+    assert "RuntimeError: an operation that fails" in told
+    assert "effects are a list, not 42" in told
 
 
 async def test_z44_a_log_operation_logs_every_message(acted: Server) -> None:
