@@ -101,7 +101,7 @@ def test_no_text_of_anybody_is_markup(rows: Any, enter: Callable[[str], Client])
         cursor.execute("UPDATE realtime_project_topichead SET name = %s WHERE name = 'news'", [MARKUP])
     wrong, shown = [], 0
     for door in doors(rows):
-        for asked in ({}, {"q": MARKUP}, {"back": f"/admin/{MARKUP}", "person": MARKUP, "why": MARKUP}):
+        for asked in ({}, {"q": MARKUP, "s": MARKUP}, {"back": f"/admin/{MARKUP}", "person": MARKUP, "why": MARKUP}):
             text = boss.get(door.url, asked).content.decode(errors="replace")
             shown += "&lt;script&gt;alert(1)" in text
             if "<script>alert(1)" in text or "<img src=x" in text:
