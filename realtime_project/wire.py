@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import http
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Protocol
 
@@ -64,6 +64,8 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
 
     server: Home
     data: bytes  # what autobahn has not read yet
+    failedByMe: bool  # the client broke a rule
+    wasClean: bool  # its close frame has come
     inbox: Inbox | None = None
     max_size = 0  # bytes of one message; an endpoint may lower it
     clogged = False  # the transport holds more than it likes
@@ -138,7 +140,7 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
         self.heard_at = monotonic()
         if self.state == self.STATE_CONNECTING:
             self._before_open(data)
-        elif self.state != self.STATE_CLOSED and not self.failedByMe:
+        elif self.state != self.STATE_CLOSED and not self.failedByMe and not self.wasClean:
             if self._unread:
                 data, self._unread = self._unread + data, b""
             self._take(data)
@@ -188,9 +190,11 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
         return b""
 
     def _may_not_read(self) -> bool:
+        if self.failedByMe or self.wasClean:  # by its violation or its close a client has ended
+            return True
         if self.state == self.STATE_OPEN:
             return bool(self.inbox and self.inbox.was_full)
-        return bool(self.failedByMe) or self.state == self.STATE_CLOSED
+        return bool(self.state == self.STATE_CLOSED)
 
     def consumeData(self) -> None:
         if self.state == self.STATE_CONNECTING:
@@ -387,19 +391,32 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
             self._let_in()
 
     def _fail_connection(self, code: int = GOING_AWAY, reason: str = "") -> None:
-        """The client broke a rule: say which, and read no more of it. The name is autobahn's."""
+        """The client broke a rule: read no more of it, and say which. The name is autobahn's."""
+        if self.failedByMe:
+            return  # one frame may break several
+        self.failedByMe = True
+        if self.state == self.STATE_OPEN:
+            self._after_answers(self._say_what_failed, code, reason)
+        else:
+            self.dropConnection(abort=False)
+
+    def _say_what_failed(self, code: int, reason: str) -> None:
         if self.state == self.STATE_OPEN:
             self.flush()
-            self.failedByMe = self.said_goodbye = True
+            self.said_goodbye = True
             self.sendCloseFrame(code, frames.close_reason(reason))
             if self.lane.send:
                 self.transport.loseWriteConnection()  # it reads the close frame before it notices the end
                 self._let_in()
-            else:
-                self.dropConnection(abort=False)
+                return
+        self.dropConnection(abort=False)
+
+    def _after_answers(self, end: Callable[..., None], *arguments: Any) -> None:
+        """Let an application that is not busy answer what came before the end, often in the same segment."""
+        if self.inbox is None or self.inbox.empty():
+            end(*arguments)
         else:
-            self.failedByMe = True
-            self.dropConnection(abort=False)
+            self.server.loop.call_soon(end, *arguments)
 
     def _let_in(self) -> None:
         """Read again if that was paused: the client's close is to be seen."""
@@ -417,11 +434,14 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
             return True
         self.remoteCloseCode = code
         self.wasClean = True
+        self._after_answers(self._answer_close, code, reasonRaw)
+        return True
+
+    def _answer_close(self, code: int | None, reason: bytes | None) -> None:
         if self.state == self.STATE_OPEN:
             self.flush()
-            self.sendCloseFrame(code, reasonRaw, isReply=True)
+            self.sendCloseFrame(code, reason, isReply=True)
         self.dropConnection(abort=False)
-        return True
 
     def onCloseHandshakeTimeout(self) -> None:
         """The client does not answer our close. Cut it off only where it does not even take what was sent."""

@@ -306,6 +306,43 @@ async def test_a_crowd_of_a_hundred_plays_one_game(acted: Server) -> None:
         assert [each["place"] for each in final["players"]] == [1 + ranking.index(each) for each in ranking]
 
 
+@pytest.mark.soak
+async def test_a_crowd_goes_on_after_the_server_was_killed_in_mid_round(start_server: Callable[..., Server]) -> None:
+    """Half of a hundred answer, and nobody knows whose answer was kept: who is not told so sends it again."""
+    server = start_server(**ACTED)
+    async with AsyncExitStack() as stack:
+
+        async def come(token: str | None = None) -> Player:
+            return await stack.enter_async_context(sits(server, token))
+
+        crowd = [await come() for _ in range(PLAYERS)]
+        code = await opens(crowd[0])
+        await asyncio.gather(
+            *(joins(player, code, f"player {number}", CROWDED) for number, player in enumerate(crowd[1:], 1))
+        )
+        [right, _] = right_answers(server, code)
+        sent = [(right + place % 3) % 4 for place in range(PLAYERS)]
+        await crowd[0].send("Begin")
+        step = (await asyncio.gather(*(player.sees("question", CROWDED) for player in crowd)))[0]["step"]
+        for player, choice in zip(crowd[: PLAYERS // 2], sent, strict=False):
+            await player.send("Answer", step=step, choice=choice)
+        await crowd[-1].hears(lambda frame: any(each["answered"] for each in frame.get("players", [])), CROWDED)
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+        crowd = [await come(player.token) for player in crowd]
+        shown = await asyncio.gather(*(player.sees("question", CROWDED) for player in crowd))
+        kept = [view["you"]["answer"] for view in shown]
+        assert any(answer is not None for answer in kept)
+        assert all(answer in (None, choice) for answer, choice in zip(kept, sent, strict=True))
+        for player, choice, answer in zip(crowd, sent, kept, strict=True):
+            if answer is None:
+                await player.send("Answer", step=step, choice=choice)
+        shown = await asyncio.gather(*(player.sees("reveal", CROWDED) for player in crowd))
+        assert len({json.dumps([view["players"], view["counts"]]) for view in shown}) == 1
+        assert shown[0]["counts"] == [sent.count(choice) for choice in range(4)]
+        assert sum(each["points"] > 0 for each in shown[0]["players"]) == sent.count(right)
+
+
 def standings(view: View) -> list[tuple[str, int]]:
     return [(each["name"], each["points"]) for each in view["players"]]
 

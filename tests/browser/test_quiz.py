@@ -417,6 +417,22 @@ def test_the_host_leaves_in_mid_round_somebody_comes_late_and_readers_hear_of_it
     expect(cy.page.get_by_role("button", name="Begin")).to_be_visible()
 
 
+def test_who_goes_elsewhere_is_away_and_is_here_again(quizzed: Server, sits: Callable[..., Player]) -> None:
+    ann, bob = sits(quizzed, "ann", SHORT), sits(quizzed, "bob", SHORT)
+    code = ann.open()
+    bob.join(code)
+    ann.page.goto("/healthz")
+    guests = bob.page.get_by_test_id("people").get_by_role("listitem")
+    expect(guests.first).to_have_text(re.compile("annaway$"))
+    expect(bob.page.get_by_role("heading", name="1 player is here")).to_be_visible()
+    expect(bob.page.get_by_test_id("announcer")).to_have_text("You are the host now.")
+    expect(bob.page.get_by_role("button", name="Begin")).to_be_visible()
+    ann.page.goto(f"{SHORT}?game={code}")
+    expect(ann.page.get_by_role("button", name="Begin")).to_be_visible()
+    expect(guests.first).to_have_text(re.compile("annhost$"))
+    expect(bob.page.get_by_role("button", name="Begin")).to_be_hidden()
+
+
 def test_who_wants_less_motion_sees_none(quizzed: Server, sits: Callable[..., Player]) -> None:
     ann = sits(quizzed, "ann", QUICK, reduced_motion="reduce")
     moving = "() => document.getAnimations().every((each) => each.playState === 'finished')"

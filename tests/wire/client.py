@@ -200,13 +200,15 @@ class Target:
             await sending
             await connection.bye()
 
-    async def closes(self, stream: bytes, codes: Sequence[int | None], piece: int | None = None) -> None:
-        """The stream holds a close frame, which is answered with one of these codes, and with nothing else."""
+    async def closes(
+        self, stream: bytes, codes: Sequence[int | None], before: Sequence[Message] = (), piece: int | None = None
+    ) -> None:
+        """The stream holds a close frame, answered with one of these codes after `before`, and with nothing else."""
         async with self.open() as connection:
             sending = asyncio.create_task(connection.send(stream, piece))
-            came = await connection.until_close()
-            assert [message.opcode for message in came] == [Opcode.CLOSE], came
-            assert came[0].code in codes, f"closed with {came[0].code} {came[0].reason!r}"
+            *earlier, closing = await connection.until_close()
+            assert earlier == list(before)
+            assert closing.code in codes, f"closed with {closing.code} {closing.reason!r}"
             try:
                 await sending
             except ConnectionError:
@@ -216,15 +218,12 @@ class Target:
     async def fails(
         self, stream: bytes, code: int, before: Sequence[Message] = (), piece: int | None = None
     ) -> Message:
-        """The stream is answered with a close frame of this code, and then the connection ends.
-
-        What was legal before the violation may have been answered, or some of it: RFC 6455 lets a server fail at once.
-        """
+        """The stream is answered with a close frame of this code, after `before`, and then the connection ends."""
         async with self.open() as connection:
             sending = asyncio.create_task(connection.send(stream, piece))
             *earlier, closing = await connection.until_close()
             assert closing.code == code, f"closed with {closing.code} {closing.reason!r} instead of {code}"
-            assert earlier == list(before)[: len(earlier)]
+            assert earlier == list(before)
             try:
                 await sending
                 await connection.send(close(code))
@@ -263,8 +262,8 @@ class Everywhere:
     async def fails(self, stream: bytes, code: int, before: Sequence[Message] = ()) -> None:
         await self._each(stream, lambda target, piece: target.fails(stream, code, before, piece))
 
-    async def closes(self, stream: bytes, *codes: int | None) -> None:
-        await self._each(stream, lambda target, piece: target.closes(stream, codes, piece))
+    async def closes(self, stream: bytes, *codes: int | None, before: Sequence[Message] = ()) -> None:
+        await self._each(stream, lambda target, piece: target.closes(stream, codes, before, piece))
 
     async def _each(self, stream: bytes, talk: Callable[[Target, int | None], Awaitable[object]]) -> None:
         segmentations = next(pieces for most, pieces in SEGMENTATIONS.items() if len(stream) <= most)

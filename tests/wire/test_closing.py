@@ -4,7 +4,7 @@ import pytest
 
 from tests.wire import frames
 from tests.wire.client import Everywhere
-from tests.wire.frames import Message, Opcode
+from tests.wire.frames import Message, Opcode, frame
 
 # Section 7.4 and the registry that it founds
 LEGAL = (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999)
@@ -53,14 +53,15 @@ async def test_what_follows_a_close_is_ignored(echo: Everywhere, late: bytes) ->
     await echo.closes(frames.close(1000) + late, 1000)
 
 
-async def test_what_was_said_before_a_close_is_still_heard(echo: Everywhere) -> None:
-    """The echo is answered first here; the server must not drop what came in one segment with the close."""
-    for target in echo.targets.values():
-        async with target.open() as connection:
-            await connection.send(frames.text("last words"))
-            assert await connection.receive() == Message(Opcode.TEXT, b"last words")
-            await connection.send(frames.ping(b"!") + frames.close(1001))
-            assert await connection.receive() == Message(Opcode.PONG, b"!")
-            [closing] = await connection.until_close()
-            assert closing.code == 1001
-            await connection.ended()
+async def test_what_came_before_a_close_is_answered_before_it(echo: Everywhere) -> None:
+    """Also in one segment with it: whoever sends one message and leaves gets its echo."""
+    said = frames.text("last words") + b"".join(frames.fragments(Opcode.BINARY, [b"and ", b"", b"more"]))
+    echoes = [Message(Opcode.TEXT, b"last words"), Message(Opcode.BINARY, b"and more")]
+    await echo.closes(said + frames.close(1001), 1001, before=echoes)
+    await echo.closes(said + frames.close(1001) + frames.text("late") + frame(3), 1001, before=echoes)
+    long = b"x" * 100_000
+    await echo.closes(frames.binary(long) + frames.close(1000), 1000, before=[Message(Opcode.BINARY, long)])
+
+
+async def test_a_ping_in_one_segment_with_a_close_is_answered(echo: Everywhere) -> None:
+    await echo.closes(frames.ping(b"!") + frames.close(1001), 1001, before=[Message(Opcode.PONG, b"!")])

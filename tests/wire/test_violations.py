@@ -70,7 +70,7 @@ async def test_h54_h55_a_violation_is_answered_with_1002(echo: Everywhere, strea
 
 
 @pytest.mark.parametrize("stream", VIOLATIONS.values(), ids=list(VIOLATIONS))
-async def test_h54_h55_also_after_what_was_legal(echo: Everywhere, stream: bytes) -> None:
+async def test_h54_h55_what_was_legal_is_answered_first(echo: Everywhere, stream: bytes) -> None:
     legal = frames.text("legal") + b"".join(frames.fragments(Opcode.BINARY, [b"le", b"gal"]))
     await echo.fails(legal + stream, PROTOCOL_ERROR, [Message(Opcode.TEXT, b"legal"), Message(Opcode.BINARY, b"legal")])
 
@@ -96,6 +96,13 @@ async def test_h55_reserved_bits_of_a_continuation(echo: Everywhere, rsv: int) -
 async def test_h55_reserved_opcodes(echo: Everywhere, opcode: int, payload: bytes) -> None:
     await echo.fails(frame(opcode, payload), PROTOCOL_ERROR)
     await echo.fails(BEGUN + frame(opcode, payload), PROTOCOL_ERROR)
+
+
+async def test_h54_a_frame_that_breaks_several_rules_is_answered_once(echo: Everywhere) -> None:
+    stream = frame(3, b"x" * 126, fin=False, rsv=7, mask=None)
+    await echo.fails(stream, PROTOCOL_ERROR)
+    await echo.fails(stream + b"\xff" * 200_000, PROTOCOL_ERROR)
+    await echo.fails(frame(11, b"x" * 126, fin=False, rsv=7, mask=None), PROTOCOL_ERROR)
 
 
 async def test_what_follows_a_violation_is_not_heard(echo: Everywhere) -> None:

@@ -42,7 +42,7 @@ export class Lobby {
 
   show(view) {
     const { players, you, rounds } = view;
-    this.#count.textContent = plural(players.length, "player is here", "players are here");
+    this.#count.textContent = here(players);
     const people = [...players].sort((one, other) => one.seat - other.seat).map((player) => {
       const element = this.#guests.get(player.seat) ?? h("li", { class: "guest" }, face(player), h("bdi", {}, player.name), h("small", {}));
       const roles = [player.seat === you.seat && "you", player.name === view.host && "host", player.away && "away"].filter(Boolean);
@@ -54,7 +54,7 @@ export class Lobby {
     });
     arrange(this.#people, people);
     this.#begin.hidden = !you.host;
-    const alone = players.length === 1;
+    const alone = players.every((player) => player.away || player.seat === you.seat);
     if (you.host) this.#waiting.textContent = alone ? "You can begin alone, or wait until somebody has come." : `${plural(rounds, "question", "questions")}. Begin when everybody is here.`;
     else this.#waiting.textContent = `${view.host} begins when everybody is here.`;
   }
@@ -65,14 +65,15 @@ export class Lobby {
     const came = others(players, before.players);
     const gone = others(before.players, players);
     const said = [came.length && `${listed(came)} ${came.length === 1 ? "has" : "have"} come.`, gone.length && `${listed(gone)} ${gone.length === 1 ? "has" : "have"} left.`].filter(Boolean);
-    return said.length ? [...said, `${plural(players.length, "player is", "players are")} here.`].join(" ") : "";
+    return said.length ? [...said, `${here(players)}.`].join(" ") : "";
   }
 
   summary(view) {
-    return `You are in game ${[...view.code].join(" ")}. ${plural(view.players.length, "player is", "players are")} here.`;
+    return `You are in game ${[...view.code].join(" ")}. ${here(view.players)}.`;
   }
 }
 
+const here = (players) => plural(players.filter((player) => !player.away).length, "player is here", "players are here");
 const listed = (names) => new Intl.ListFormat("en").format(names);
 
 async function copied(text, field) {
