@@ -166,7 +166,7 @@ class RecordingAdmin(Recorded):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Recording]:
         return watching.with_life(super().get_queryset(request))
 
-    @display(description="", label={"live": "success", "ended": "default", "cut off": "warning"})
+    @display(description="recording", label={"live": "success", "ended": "default", "cut off": "warning"})
     def is_live(self, row: Recording) -> str:
         return watching.life(row)
 

@@ -225,6 +225,7 @@ class ActorConsumer(Consumer):
             fresh=sessions.new_token() if is_staying else None,
             version=codec.version,
             state=codec.encode(state, own),
+            path=connection.path,
             holder=f"user {user}" if user else f"address {household(connection.client_ip) or ''}",
         )
         opened = await commits().write(sessions.open_all, claim)

@@ -147,7 +147,7 @@ class OutboundAdmin(Live):
     def between(self, row: OutboundClient) -> str:
         return between(row)
 
-    @display(description="", ordering="condition", label=COLOURS)
+    @display(description="state", ordering="condition", label=COLOURS)
     def state(self, row: Any) -> str:
         return str(row.condition)
 

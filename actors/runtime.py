@@ -22,6 +22,7 @@ from realtime_project.publishing import Publish
 from . import recordings, sessions
 from .effects import Effect, Write
 from .machine import Machine, Outcome
+from .messages import Client, Remote
 from .performers import Connection, Heard, performers
 from .recorder import Tape
 from .rules import Rule, effects_of
@@ -290,7 +291,8 @@ class Actor:
         rule = machine.rules.find(message, machine.state)
         if rule is None:
             counts.dropped += 1
-            counters.drops += 1
+            if not isinstance(message, Client | Remote):  # that somebody came or left, nobody has sent
+                counters.drops += 1
             if self.tape:
                 self.tape.note(recordings.DROPPED, message, machine.state, machine.state, [])
             logger.debug("%s: no rule for %.200r in %.200r", self, message, machine.state)

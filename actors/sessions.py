@@ -44,6 +44,7 @@ class Claim(NamedTuple):
     fresh: str | None  # the token of a session that has to begin; None: nobody will return to it
     version: int
     state: str  # ... and what it begins with
+    path: str = ""  # the address that the client asked for, of those that the endpoint has
     holder: str = ""  # whose sessions are counted together
 
 
@@ -95,20 +96,22 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def digest(token: str) -> str:
-    """What is stored of a token: whoever reads the database cannot take up a session with it."""
-    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+def digest(token: str, path: str) -> str:
+    """What is stored of a token: whoever reads the database cannot take up a session with it. Another path of the same
+    endpoint, as of another room, has another one.
+    """
+    return hashlib.sha256(f"{path}\0{token}".encode(errors="replace")).hexdigest()
 
 
 def open_all(claims: list[Claim]) -> list[Opened]:
     """Find or begin a session for each claim, and make the claimant its owner. Called in a transaction."""
-    asked = [digest(claim.token) for claim in claims if claim.token]
+    asked = [digest(claim.token, claim.path) for claim in claims if claim.token]
     rows = {row.token: row for row in _locked(ActorSession.objects.filter(token__in=asked))} if asked else {}
     now = timezone.now()
     opened, begun, resumed = [], [], {}
     coming = {claim.owner for claim in claims}  # nobody can close these yet: of several for one session the last has it
     for claim in claims:
-        row = rows.get(digest(claim.token)) if claim.token else None
+        row = rows.get(digest(claim.token, claim.path)) if claim.token else None
         is_resumed = row is not None and (row.endpoint, row.user_id) == (claim.endpoint, claim.user)
         if row and is_resumed:
             if row.owner and row.owner not in coming:
@@ -117,7 +120,7 @@ def open_all(claims: list[Claim]) -> list[Opened]:
         else:
             row = ActorSession(
                 id=uuid.uuid4().hex,
-                token=claim.fresh and digest(claim.fresh),
+                token=claim.fresh and digest(claim.fresh, claim.path),
                 user_id=claim.user,
                 endpoint=claim.endpoint,
                 version=claim.version,

@@ -436,7 +436,7 @@ class BanAdmin(Watched):
     def whom(self, ban: Ban) -> str:
         return str(ban)
 
-    @display(description="", label={"holds": "danger", "over": "default"})
+    @display(description="state", label={"holds": "danger", "over": "default"})
     def holds(self, ban: Ban) -> str:
         return "holds" if ban.until > timezone.now() else "over"
 
@@ -457,13 +457,21 @@ class BanAdmin(Watched):
 
 @admin.register(LogEntry)
 class RecordAdmin(Watched):
-    list_display = ["action_time", "user", "content_type", "object_repr", "said"]
+    list_display = ["action_time", "user", "kind", "about", "said"]
     list_select_related = ["user", "content_type"]
     search_fields = ["object_repr", "change_message"]
     list_filter = ["action_time", "content_type"]
     ordering = ["-action_time"]
-    fields = ["action_time", "user", "content_type", "object_id", "object_repr", "said"]
-    readonly_fields = ["said"]
+    fields = ["action_time", "user", "kind", "object_id", "about", "said"]
+    readonly_fields = ["kind", "about", "said"]
+
+    @display(description="kind", ordering="content_type", empty_value="–")
+    def kind(self, entry: LogEntry) -> str | None:
+        return entry.content_type.name if entry.content_type else None
+
+    @display(description="about", ordering="object_repr")
+    def about(self, entry: LogEntry) -> str:
+        return entry.object_repr
 
     @display(description="what and why")
     def said(self, entry: LogEntry) -> str:

@@ -1,6 +1,7 @@
-"""Addresses that no page can have: with a NUL in them, which PostgreSQL takes in no text.
+"""Addresses in the admin that no page there can have: with a NUL in them, which PostgreSQL takes in no text.
 
-The rule: they are answered with 400 before anybody asks the database for them. Forms refuse a NUL by themselves.
+The rule: they are answered with 400 before Django's admin asks the database for them. Other pages look for themselves,
+and forms refuse a NUL anyway.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,6 +30,8 @@ def without_nul(get_response: Answering) -> Answering | Callable[[HttpRequest], 
 
 
 def _has_nul(request: HttpRequest) -> bool:
+    if not request.path_info.startswith("/admin/"):
+        return False
     return "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", "")
 
 

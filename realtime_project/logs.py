@@ -55,6 +55,12 @@ def refusal_in_a_line(record: logging.LogRecord) -> bool:
     return True
 
 
+def stranger_in_a_line(record: logging.LogRecord) -> bool:
+    """Nor that somebody asks for a host that is not ours, which anybody can: a warning."""
+    record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
+    return True
+
+
 def configuration(for_machines: bool) -> dict[str, Any]:
     """Django's LOGGING. for_machines: a JSON object a line."""
     renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=True) if for_machines else for_people
@@ -74,7 +80,10 @@ def configuration(for_machines: bool) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": formatter},
-        "filters": {"refusals": {"()": "django.utils.log.CallbackFilter", "callback": refusal_in_a_line}},
+        "filters": {
+            "refusals": {"()": "django.utils.log.CallbackFilter", "callback": refusal_in_a_line},
+            "strangers": {"()": "django.utils.log.CallbackFilter", "callback": stranger_in_a_line},
+        },
         "handlers": {
             "console": {"class": "logging.StreamHandler", "formatter": "line"},
             "errors": {"class": "realtime_project.figures.ErrorCounter"},
@@ -83,6 +92,7 @@ def configuration(for_machines: bool) -> dict[str, Any]:
         "loggers": {
             "django": {"handlers": [], "level": "INFO"},  # once, through the root
             "django.request": {"filters": ["refusals"]},
+            "django.security.DisallowedHost": {"filters": ["strangers"]},
             "daphne": {"level": "WARNING"},
             "channels_redis": {"level": "CRITICAL"},  # tracebacks while Redis is away; the hub says it in a line
             "axes": {"level": "WARNING"},

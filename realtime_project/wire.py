@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import http
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from time import monotonic
 from typing import Any, Protocol
 
@@ -280,10 +280,10 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
         """Bytes written that the kernel has not taken yet."""
         return sum(map(len, self._pending)) + _held_by(self.transport) if self.waiting else 0
 
-    def sendData(self, *arguments: Any, **options: Any) -> None:
-        """Whatever autobahn sends goes through the transport."""
-        self.lane.free = False
-        super().sendData(*arguments, **options)
+    def sendData(self, data: bytes, *_: Any) -> None:
+        """What autobahn sends leaves at once, after what was written: also if the client has ended its side already."""
+        self._pending.append(data)
+        self.flush()
 
     @property
     def gone(self) -> bool:
@@ -386,27 +386,27 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
             return  # one frame may break several
         self.failedByMe = True
         if self.state == self.STATE_OPEN:
-            self._after_answers(self._say_what_failed, code, reason)
+            self._after_answers(code, frames.close_reason(reason))
         else:
             self.dropConnection(abort=False)
 
-    def _say_what_failed(self, code: int, reason: str) -> None:
+    def _say_last(self, code: int | None, reason: bytes | None) -> None:
+        """The last close frame. It is read even if the client still sends: our side ends first, all of it soon."""
         if self.state == self.STATE_OPEN:
-            self.flush()
             self.said_goodbye = True
-            self.sendCloseFrame(code, frames.close_reason(reason))
+            self.sendCloseFrame(code, reason)
             if self.lane.send:
-                self.transport.loseWriteConnection()  # it reads the close frame before it notices the end
+                self.transport.loseWriteConnection()
                 self._let_in()
                 return
         self.dropConnection(abort=False)
 
-    def _after_answers(self, end: Callable[..., None], *arguments: Any) -> None:
+    def _after_answers(self, code: int | None, reason: bytes | None) -> None:
         """Let an application that is not busy answer what came before the end, often in the same segment."""
         if self.inbox is None or self.inbox.empty():
-            end(*arguments)
+            self._say_last(code, reason)
         else:
-            self.server.loop.call_soon(end, *arguments)
+            self.server.loop.call_soon(self._say_last, code, reason)
 
     def _let_in(self) -> None:
         """Read again if that was paused: the client's close is to be seen."""
@@ -424,14 +424,8 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
             return True
         self.remoteCloseCode = code
         self.wasClean = True
-        self._after_answers(self._answer_close, code, reasonRaw)
+        self._after_answers(code, reasonRaw)
         return True
-
-    def _answer_close(self, code: int | None, reason: bytes | None) -> None:
-        if self.state == self.STATE_OPEN:
-            self.flush()
-            self.sendCloseFrame(code, reason, isReply=True)
-        self.dropConnection(abort=False)
 
     def onCloseHandshakeTimeout(self) -> None:
         """The client does not answer our close. Cut it off only where it does not even take what was sent."""

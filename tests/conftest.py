@@ -50,7 +50,8 @@ UNITS = {
 }  # fmt: skip
 # What takes longest begins first, so that nobody is alone with it in the end.
 LONG = (
-    "pages of the chat", "other pages", "mounted", "wire", "realtime_project/test_presence.py", "beside",
+    "pages of the chat", "other pages", "mounted", "wire", "admin_panel/test_who_may.py",
+    "realtime_project/test_presence.py", "beside", "admin_panel/test_hostile.py",
     "chat/test_presence.py", "realtime_project/test_server.py", "unlimited", "actors/test_sessions.py",
     "faults/test_faults.py", "admin_panel/test_snapshot.py", "acted", "realtime_project/test_hub_schedules.py",
     "admin_panel/test_dashboard_socket.py", "realtime_project/test_operating.py", "actors/test_two_servers.py",

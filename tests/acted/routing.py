@@ -601,6 +601,10 @@ urlpatterns = [
         "ws/acted/kept/too/",  # the same actors under another address
         ActorConsumer.as_asgi(initial_state=Counter(), rules=kept, messages=[Alarm, Rang], persist=True),
     ),
+    path(
+        "ws/acted/kept/in/<str:room>/",
+        ActorConsumer.as_asgi(initial_state=Counter(), rules=kept, messages=[Alarm, Rang], persist=True),
+    ),
     path("ws/acted/newer/", ActorConsumer.as_asgi(initial_state=Tally(), rules=newer, persist=True)),
     path("ws/acted/recorded/echo/", recorded(examples.Guest(), examples.echo)),
     path("ws/acted/recorded/names/", recorded(examples.Unnamed(), examples.names, persist=True)),

@@ -13,7 +13,7 @@ from actors.messages import Message
 from actors.rules import Rules
 from actors.states import State
 from tests.acted.reading import ACTED, logged
-from tests.helpers import PATIENCE, Server, Socket, connect, guest, unique
+from tests.helpers import PATIENCE, Server, Socket, browser, connect, guest, unique
 
 
 async def hello(socket: Socket) -> dict:
@@ -127,7 +127,7 @@ async def test_an_actor_closes_with_the_code_it_wants(acted: Server) -> None:
 # what goes wrong goes wrong alone -----------------------------------------------------------------------------------
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("bad", ["fail", "number", "none", "triple", "half", "unknown"])
-async def test_z33_z35_a_handler_that_fails_has_not_happened(acted: Server, bad: str) -> None:
+async def test_z33_z34_z35_a_handler_that_fails_has_not_happened(acted: Server, bad: str) -> None:
     async with connect(acted.ws("ws/acted/")) as socket:
         connection = (await hello(socket))["connection"]
         await ask(socket, "add")
@@ -140,11 +140,26 @@ async def test_z33_z35_a_handler_that_fails_has_not_happened(acted: Server, bad:
     assert "tests/acted/routing.py:" in line
 
 
+def drops(server: Server) -> float:
+    with browser(server.url) as asking:
+        lines = asking.get("/metrics").text.splitlines()
+    return float(next(line for line in lines if line.startswith("realtime_drops_total ")).split()[1])
+
+
 async def test_z33_what_no_rule_is_for_is_dropped(acted: Server) -> None:
+    before = await asyncio.to_thread(drops, acted)
     async with connect(acted.ws("ws/acted/")) as socket:
         await hello(socket)
         await socket.send("nobody knows this word")
         assert await ask(socket, "add") == "1"
+    assert await asyncio.to_thread(drops, acted) > before
+
+
+async def test_that_somebody_left_is_no_message_that_was_dropped(own_server: Server) -> None:
+    for _ in range(3):
+        async with connect(own_server.ws("ws/echo/")) as socket:  # it has no rule for who leaves
+            await socket.recv()
+    assert await asyncio.to_thread(drops, own_server) == 0
 
 
 @pytest.mark.logs_errors
@@ -277,9 +292,13 @@ async def test_z44_z45_an_operation_makes_effects_of_what_comes(acted: Server) -
     async with connect(acted.ws("ws/acted/")) as ann, connect(acted.ws("ws/acted/news/")) as reporter:
         await hello(ann)
         assert await ask(ann, "louder") == "subscribed"
+        before = len(acted.log())
         for word in ("rain", "fail", "nonsense", "snow"):
             await reporter.send(word)
         assert [await ann.recv(), await ann.recv()] == ["RAIN", "SNOW"]
+    told = acted.log()[before:]
+    assert "RuntimeError: an operation that fails" in told
+    assert "effects are a list, not 42" in told
 
 
 async def test_z44_a_log_operation_logs_every_message(acted: Server) -> None:

@@ -399,3 +399,34 @@ def test_what_was_answered_is_stored_whatever_happens(monkeypatch: pytest.Monkey
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),
     )
+
+
+async def test_one_message_at_a_time_whoever_brings_it() -> None:
+    """Its client, others through its topic, a timer: also where all of them come in one turn of the loop."""
+    inside = most = 0
+    order: list[str] = []
+    slow = Rules()
+
+    @slow.on(str, Any)
+    async def handle(message: str, state: int) -> Any:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        order.append(message)
+        await asyncio.sleep(0.005)
+        inside -= 1
+        return ([Schedule("t", after=0, message="timer")] if message == "1" else []), state + 1
+
+    actor = Actor(Machine(slow, 0), Own(Topic("in.slow"), Topic("out.slow")))
+    assert actor.tell_soon("1")
+    client = asyncio.create_task(actor.tell("2"))
+    await actor.tell("3")  # before anybody has begun with the first
+    assert actor.tell_soon("4")
+    await client
+    async with asyncio.timeout(10):
+        while actor.state < 5:
+            await asyncio.sleep(0.005)
+    assert most == 1
+    assert order[:1] == ["1"]
+    assert sorted(order) == ["1", "2", "3", "4", "timer"]
+    actor.stop()

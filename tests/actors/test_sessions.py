@@ -244,6 +244,19 @@ async def test_a_token_that_opens_nothing_begins_a_session(own: Server, token: s
         assert greeting["token"] != token
 
 
+async def test_a_session_belongs_to_the_address_it_began_at(own: Server) -> None:
+    """Of an endpoint whose path has parts, as rooms have: what was one's own in one room says nothing of another."""
+    kitchen, cellar = "ws/acted/kept/in/kitchen/", "ws/acted/kept/in/cellar/"
+    async with session(own, path=kitchen) as (socket, greeting):
+        await socket.recv()
+        await count(socket, 3)
+    async with session(own, greeting["token"], path=cellar) as (socket, other):
+        assert other["resumed"] is False
+        assert await socket.recv() == "resumed False at 0"
+    async with session(own, greeting["token"], path=f"{kitchen}?since=3") as (socket, _):
+        assert await socket.recv() == "resumed True at 3"
+
+
 async def test_every_guess_is_a_session_of_ones_own(own: Server) -> None:
     """What a client offers besides: several tokens, half a token, its hash as a thief of the database reads it."""
     async with session(own) as (socket, greeting):

@@ -96,10 +96,10 @@ async def test_z66_who_has_left_is_a_member_of_no_group(acting: Cluster, redis: 
     joined, leaving = asyncio.Barrier(41), asyncio.Event()
     visits = [asyncio.create_task(visit(number, joined, leaving)) for number in range(40)]
     await joined.wait()
-    assert len(await groups(lambda found: found > before)) == len(before) + 1, "a group a topic, not a client"
+    assert len(await groups(lambda found: bool(found - before)) - before) == 1, "a group a topic, not a client"
     leaving.set()
     await asyncio.gather(*visits)
-    await groups(lambda found: found == before)
+    await groups(lambda found: found <= before)
 
 
 BREAK = """
@@ -229,10 +229,10 @@ async def test_of_many_timers_at_two_servers_one_moves_the_quiz_on(acting: Clust
 
 
 @pytest.mark.logs_errors
-async def test_a_short_outage_of_the_database_is_waited_for_and_a_long_one_is_told(
+async def test_an_outage_of_the_database_is_waited_for(
     postgres_data: Path, redis: Redis, servers: list[Server], tmp_path: Path
 ) -> None:
-    """Whatever was answered is stored; what could not be is not answered, and has not happened."""
+    """For longer than one attempt waits; the client notices nothing but the time."""
     own = Postgres(postgres_data)
     own.start()
     cluster = Cluster(tmp_path, own, [redis], "acting_away", 1, **ACTED)
@@ -245,17 +245,13 @@ async def test_a_short_outage_of_the_database_is_waited_for_and_a_long_one_is_to
             assert await count(socket, 2) == 2
             await asyncio.to_thread(own.stop)
             await socket.send("add")
-            await socket.silent(1)
+            await socket.silent(7)  # longer than one attempt waits for a connection
             await asyncio.to_thread(own.start)
             assert await socket.recv(30) == "3"
-            await asyncio.to_thread(own.stop)
-            await socket.send("add")
-            assert await socket.closed(timeout=60) == (1013, "try again later")
-        await asyncio.to_thread(own.start)
+            assert await count(socket) == 4
         async with session(server, greeting["token"]) as (socket, again):
             assert again["resumed"] is True
-            assert await socket.recv() == "resumed True at 3"
-            assert await count(socket) == 4
+            assert await socket.recv() == "resumed True at 4"
     finally:
         cluster.stop()
         own.remove()

@@ -202,8 +202,8 @@ PERMISSIONS = sorted(
 OUTSIDERS = ("anonymous", "ordinary", "dismissed", "suspended")
 # Each of the permissions that are ours, alone. Those of other apps' lists open nothing of ours.
 PEOPLE = (*OUTSIDERS, "nothing", "demoted", "viewer", "boss",
-          *(name for name in PERMISSIONS if not name.startswith(("auth.", "axes."))))  # fmt: skip
-STEERING = [who for who in PEOPLE if "." in who and ".view_" not in who and not who.startswith("chat.")]
+          *(name for name in PERMISSIONS if not name.startswith(("auth.", "axes.", "chat."))))  # fmt: skip
+STEERING = [who for who in PEOPLE if "." in who and ".view_" not in who]
 
 
 # who asks -------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from structlog.contextvars import bound_contextvars
 from realtime_project.connections import door
 from realtime_project.hub import spawn
 from realtime_project.logs import AccessLog, configuration, escaped
-from tests.helpers import Server, connect
+from tests.helpers import Server, browser, connect
 
 EVIL = "\n2026-11-20 10:00:00 ERROR root: forged\r\x1b[2J\x1b]0;title\x07\x00\x85\u2028\u202e\ud800"
 
@@ -144,12 +144,20 @@ def test_a_production_servers_log_is_json(start_server: Callable[..., Server], t
                     pass
 
     asyncio.run(knock())
+    with browser(server.url, headers={"Host": "evil.example"}) as stranger:
+        assert stranger.get("/healthz").status_code == 400
     server.stop()
     said = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
     refused = [line for line in said if line["logger"] == "realtime_project.connections"]
     assert len(refused) == 2
     assert refused[0]["level"] == "warning"
-    others = [line for line in server.log().splitlines() if not line.startswith("{")]
-    assert "script" not in "".join(others), "what is not JSON is what Django checks at the start"
+    [foreign] = [line for line in said if "evil.example" in line["event"]]
+    assert (foreign["level"], "exception" in foreign) == ("warning", False), "anybody can, and it is no error of ours"
+    assert sorted(line["event"].split(":")[0] for line in said if line["logger"].endswith(".serve")) == [
+        "realtime.W001",
+        "realtime.W002",
+    ]
+    [other] = [line for line in server.log().splitlines() if not line.startswith("{")]
+    assert other.startswith("Serving at "), "which is said to whoever started it, and is no log"
     assert all(line.isprintable() for line in access.read_text().split("\n"))
     assert "WSREJECT" in access.read_text()

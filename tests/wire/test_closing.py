@@ -1,9 +1,12 @@
 """The close handshake, RFC 6455 sections 5.5.1 and 7: the code is echoed, and the server ends the TCP connection."""
 
+import asyncio
+
 import pytest
 
+from tests.helpers import PATIENCE
 from tests.wire import frames
-from tests.wire.client import Everywhere
+from tests.wire.client import Everywhere, Target, together
 from tests.wire.frames import Message, Opcode, frame
 
 # Section 7.4 and the registry that it founds
@@ -61,6 +64,32 @@ async def test_what_came_before_a_close_is_answered_before_it(echo: Everywhere) 
     await echo.closes(said + frames.close(1001) + frames.text("late") + frame(3), 1001, before=echoes)
     long = b"x" * 100_000
     await echo.closes(frames.binary(long) + frames.close(1000), 1000, before=[Message(Opcode.BINARY, long)])
+
+
+async def test_who_ends_its_side_at_once_still_gets_the_answers(echo: Everywhere) -> None:
+    """As a shell does that sends what it has and closes its output."""
+    for target in echo.targets.values():
+        for end, code in ((frames.close(1001), 1001), (frame(3), 1002)):
+            async with target.open() as connection:
+                connection.writer.write(frames.text("last words") + end)
+                connection.writer.write_eof()
+                echoed, closing = await connection.until_close()
+                assert (echoed, closing.code) == (Message(Opcode.TEXT, b"last words"), code)
+                await connection.ended()
+
+
+async def test_who_goes_on_after_its_close_is_cut_all_the_same(echo: Everywhere) -> None:
+    async def stay(target: Target) -> None:
+        async with target.open() as connection:
+            await connection.send(frames.close())
+            assert [message.code for message in await connection.until_close()] == [1000]
+            with pytest.raises(ConnectionError):
+                async with asyncio.timeout(PATIENCE):
+                    while True:
+                        await connection.send(frames.text("late"))
+                        await asyncio.sleep(0.05)
+
+    await together({name: stay(target) for name, target in echo.targets.items()})
 
 
 async def test_a_ping_in_one_segment_with_a_close_is_answered(echo: Everywhere) -> None:

@@ -1,16 +1,20 @@
 """manage.py serve: the server for production. Daphne's options, under our limits."""
 
 import argparse
+import logging
 import sys
 from typing import Any
 
 from daphne.cli import DEFAULT_HOST, DEFAULT_PORT, CommandLineInterface
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.management.commands.runserver import get_default_application
+from django.core.checks import run_checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from realtime_project.lifetime import make_server
 from realtime_project.logs import AccessLog
+
+logger = logging.getLogger(__name__)
 
 OURS = {  # said by settings, which the whole house reads; or by Django's own options
     "help",
@@ -33,6 +37,14 @@ class Command(BaseCommand):
         for action in CommandLineInterface().parser._actions:
             if action.dest not in OURS:
                 parser._add_action(action)
+
+    def check(self, *args: Any, **options: Any) -> None:
+        """What Django finds at the start is a line of the log each, as all that a server says later."""
+        found = [each for each in run_checks() if not each.is_silenced()]
+        if any(each.is_serious() for each in found):
+            super().check(*args, **options)  # which ends here
+        for each in found:
+            logger.warning("%s: %s %s", each.id, each.msg, each.hint or "")
 
     def handle(self, *args: Any, **options: Any) -> None:
         given = argparse.Namespace(**options)
