@@ -17,7 +17,8 @@ from .figures import counters
 from .frames import EXTENSION
 
 if TYPE_CHECKING:
-    from .wire import Lane, Wire
+    from .lanes import Lane
+    from .wire import Wire
 
 logger = logging.getLogger(__name__)
 

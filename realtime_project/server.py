@@ -25,8 +25,9 @@ from twisted.logger import STDLibLogObserver, globalLogBeginner
 from .frames import EXTENSION
 from .http_wire import Channels
 from .inbox import Inbox
+from .lanes import Flusher
 from .limits import Limits
-from .wire import LINGER, Flusher, Wire, WireFactory
+from .wire import LINGER, Wire, WireFactory
 
 reactor: Any = _reactor
 logger = logging.getLogger(__name__)

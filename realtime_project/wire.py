@@ -20,6 +20,7 @@ from twisted.internet import tcp
 from . import frames
 from .figures import counters
 from .inbox import Inbox
+from .lanes import Flusher, Lane
 from .limits import Limits
 
 logger = logging.getLogger(__name__)
@@ -30,8 +31,6 @@ IDLE = 4408
 EARLY = 64 * 1024  # bytes that a client may send before it is accepted
 LINGER = 2.0  # seconds until a close is over, however slow the client
 READING = 0.004  # seconds of reading one connection before the loop may do something else
-FLUSHING = 0.002  # seconds of writing to all of them, likewise; looked at every so many connections:
-SOME = 64
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -48,15 +47,6 @@ class Home(Protocol):
 
     def protocol_disconnected(self, protocol: Any) -> None: ...
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None: ...
-
-
-class Joined(Protocol):
-    """Events that are delivered together."""
-
-    frames: bytes
-    size: int
-
-    def __len__(self) -> int: ...
 
 
 class Wire(WebSocketProtocol):  # type: ignore[misc]
@@ -500,76 +490,10 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
             self.close(NORMAL, "open for too long")
 
 
-class Lane:
-    """The shortest way to a client, for what goes to thousands at once: its socket, while nothing else waits to leave.
-
-    Its time is spent on memory that has to be fetched, so that all it needs stands in one small object.
-    """
-
-    __slots__ = ("bytes", "free", "messages", "send", "shut", "wire")
-
-    def __init__(self, wire: Wire) -> None:
-        self.wire: Wire | None = wire  # as long as it is connected: it would not be freed at once
-        self.send: Any = None  # the socket's own, where nothing stands between it and us
-        self.free = False  # open, and all that was written before is in the kernel's hands
-        self.shut = False  # for a while everything is to go the usual way
-        self.messages = self.bytes = 0  # that went this way; bytes of content
-
-    def shut_for_now(self, shut: bool) -> None:
-        """Whether everything has to go the usual way, because somebody there wants to see it."""
-        self.shut = shut
-        self.free = self.free and not shut
-
-    def write(self, run: Joined) -> bool:
-        """Send what is joined already, at once; False, and nothing is done, where the lane is not free."""
-        if not self.free:
-            return False
-        self.messages += len(run)
-        self.bytes += run.size
-        data = run.frames
-        try:
-            sent = self.send(data)
-        except OSError:  # full, or gone: the transport finds out which
-            sent = 0
-        if sent != len(data) and self.wire:
-            self.wire.left(data[sent:])
-        return True
-
-
 class WireFactory(WebSocketFactory):  # type: ignore[misc]
     """Makes a Wire of a connection that asks for an upgrade."""
 
     protocol = Wire
-
-
-class Flusher:
-    """Flushes, at the end of a turn of the loop, every Wire that was written to in it.
-
-    In between it lets the loop turn, so that thousands of readers hold up nobody.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._wires: list[Wire] = []
-        self._due = False
-
-    def add(self, wire: Wire) -> None:
-        self._wires.append(wire)
-        if not self._due:
-            self._due = True
-            self.loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        wires, self._wires = self._wires, []
-        stop = monotonic() + FLUSHING
-        for start in range(0, len(wires), SOME):
-            for wire in wires[start : start + SOME]:
-                wire.flush()
-            if monotonic() > stop and start + SOME < len(wires):
-                self._wires = wires[start + SOME :]
-                self.loop.call_soon(self._flush)
-                return
-        self._due = False
 
 
 def _content(message: dict[str, Any]) -> str | bytes:
