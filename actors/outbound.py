@@ -175,9 +175,10 @@ class Held:
             await asyncio.wait([self.task])
 
     def cut(self) -> None:
-        """Send nothing any more."""
-        if self.task:
+        """Send nothing any more. It is held until its connection is closed: nobody opens another beside it."""
+        if self.task and not self.task.done():
             self.task.cancel()
+            self.ending = self.task
 
 
 class Runner:
@@ -240,7 +241,6 @@ class Runner:
             logger.error("the leases of %d outbound clients cannot be renewed: they are closed", len(self.held))
         for held in self.held.values():
             held.cut()
-        self.held.clear()
 
     async def leave(self) -> None:
         """Close everything; others may take over at once."""

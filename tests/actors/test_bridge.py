@@ -65,7 +65,7 @@ async def tasks(server: Server) -> list[str]:
 async def test_a_bridge_whose_far_end_is_killed(
     start_server: Callable[..., Server], topic: str, messages: int, kills: int
 ) -> None:
-    near = start_server(OUTBOUND_ALLOW="127.0.0.1", **ACTED)
+    near = start_server(OUTBOUND_ALLOW="127.0.0.1", SERVER_LEASE=20, **ACTED)  # nothing but kills ends a connection
     far = start_server(WEBSOCKET_MAX_QUEUE=1, **ACTED)
     await asyncio.to_thread(make, near, far.ws(ENDPOINTS[DURABLE]), out_stream_from=[topic])
     await becomes(near, REPORT, lambda row: row["condition"] == "connected")

@@ -17,6 +17,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from actors import clients, outbound
+from actors.clients import WebSocketClient
 from actors.models import OutboundClient
 from actors.outbound import AlreadySo, Runner
 from benchmarks.services import Redis
@@ -123,6 +124,45 @@ async def test_without_the_database_nothing_is_sent_any_more(monkeypatch: pytest
             await until(lambda: len(there.sockets) == 2)
             await becomes(row, "connected")
             assert there.received == []
+
+
+@rows
+async def test_a_lease_that_comes_late_opens_nothing_beside_what_still_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other end does not read, so that its connection takes long to close; meanwhile the row is this process's."""
+    running = most = 0
+    run, beat, is_late = WebSocketClient.run, outbound._beat, False
+
+    async def counted(client: WebSocketClient) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        try:
+            await run(client)
+        finally:
+            running -= 1
+
+    def late(*told: Any) -> Any:
+        nonlocal is_late
+        found = beat(*told)
+        if is_late:
+            is_late = False
+            time.sleep(0.9 * LEASE)
+        return found
+
+    async def busy(socket: ServerConnection) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(WebSocketClient, "run", counted)
+    monkeypatch.setattr(outbound, "_beat", late)
+    async with remote(talk=busy) as there:
+        row = await create(there.url)
+        async with runner("one"):
+            await becomes(row, "connected")
+            for number in range(200):  # more than it takes without reading
+                await out.publish(str(number))
+            is_late = True
+            await until(lambda: len(there.sockets) == 2, 30)
+            assert (running, most) == (1, 1)
 
 
 def broken(*_: Any) -> None:

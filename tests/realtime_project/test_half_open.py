@@ -22,6 +22,7 @@ class Proxy:
         self.target, self.port = port, 0
         self.opened = 0
         self._life = object()
+        self._passing: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -30,8 +31,16 @@ class Proxy:
     def swallow(self) -> None:
         self._life = object()
 
-    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
+        self._passing.add(asyncio.create_task(self._pass(reader, writer)))
+
+    async def end(self) -> None:
+        for task in self._passing:
+            task.cancel()
+        await asyncio.gather(*self._passing, return_exceptions=True)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         life = self._life
         there_in, there_out = await asyncio.open_connection("127.0.0.1", self.target)
 
@@ -44,7 +53,11 @@ class Proxy:
             if life is self._life:
                 target.close()
 
-        await asyncio.gather(pass_on(reader, there_out), pass_on(there_in, writer))
+        try:
+            await asyncio.gather(pass_on(reader, there_out), pass_on(there_in, writer))
+        finally:
+            writer.transport.abort()
+            there_out.transport.abort()
 
 
 @asynccontextmanager
@@ -56,6 +69,7 @@ async def proxied(redis: Redis) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         listening.close()
+        await proxy.end()
 
 
 @pytest.mark.logs_errors
