@@ -330,16 +330,15 @@ EVIL = "<img src=x onerror=x()>"
 NAMES = ["﷽" * 24, "W" * 24, "𒐫" * 12, "É̴̖" * 6, EVIL, "آنا", "1" * 24, "a b " * 5]
 
 
-@pytest.mark.parametrize("view", [NARROW, {"width": 1280, "height": 800}], ids=["narrow", "wide"])
 def test_names_of_every_kind_are_text_and_fit(
-    quizzed: Server, sits: Callable[..., Player], seated: Callable[..., list[Seat]], view: Any
+    quizzed: Server, sits: Callable[..., Player], seated: Callable[..., list[Seat]]
 ) -> None:
-    ann = sits(quizzed, "</b><script>ann", SHORT, viewport=view)
+    ann = sits(quizzed, "</b><script>ann", SHORT, viewport=NARROW)
     code = ann.open()
     others = seated(quizzed, code, NAMES)
 
     def fits() -> None:
-        assert ann.page.evaluate("document.documentElement.scrollWidth") == view["width"]
+        assert ann.page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
 
     expect(ann.page.get_by_test_id("people").get_by_role("listitem")).to_have_count(1 + len(NAMES))
     expect(ann.page.get_by_test_id("people").get_by_text(EVIL, exact=True)).to_be_visible()
