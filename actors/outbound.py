@@ -197,7 +197,7 @@ class Runner:
                     await self.beat()
                 except Exception as error:
                     logger.warning("outbound clients cannot be looked after: %r", error)
-                await asyncio.sleep(min(BEAT, settings.SERVER_LEASE / OFTEN))
+                await asyncio.sleep(min(BEAT, settings.SERVER_LEASE / OFTEN) if self.held else BEAT)
         finally:
             await self.leave()
 

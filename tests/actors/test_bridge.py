@@ -60,8 +60,14 @@ async def tasks(server: Server) -> list[str]:
     return [task for task in left["tasks"] if task.startswith(("WebSocketClient.", "Link.", "Durable.", "Inward."))]
 
 
-@pytest.mark.parametrize("topic", [PLAIN, DURABLE])
-@pytest.mark.parametrize(("messages", "kills"), [(1_000, 1), pytest.param(10_000, 3, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("topic", "messages", "kills"),
+    [
+        (PLAIN, 1_000, 1),
+        pytest.param(PLAIN, 10_000, 3, marks=pytest.mark.soak),
+        pytest.param(DURABLE, 10_000, 3, marks=pytest.mark.soak),
+    ],
+)
 async def test_a_bridge_whose_far_end_is_killed(
     start_server: Callable[..., Server], topic: str, messages: int, kills: int
 ) -> None:

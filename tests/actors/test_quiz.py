@@ -254,6 +254,7 @@ async def test_games_that_nobody_follows_and_what_was_told_of_games_are_forgotte
     assert await database.run(kept) == (0, 0, 0)
 
 
+@pytest.mark.soak
 async def test_a_crowd_of_a_hundred_plays_one_game(acted: Server) -> None:
     """All see the same and everybody's points are right, while some come back, one leaves and one comes late."""
     async with AsyncExitStack() as stack:

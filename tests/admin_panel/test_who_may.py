@@ -5,7 +5,7 @@ so that nobody adds a page without saying who may see it.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -206,6 +206,11 @@ PEOPLE = (*OUTSIDERS, "nothing", "demoted", "viewer", "boss",
 STEERING = [who for who in PEOPLE if "." in who and ".view_" not in who]
 
 
+def among(people: Iterable[str]) -> list[Any]:
+    """Those with one permission take minutes together: `make soak` asks all of them. test_orders has their orders."""
+    return [pytest.param(who, marks=pytest.mark.soak) if "." in who else who for who in people]
+
+
 # who asks -------------------------------------------------------------------------------------------------------
 def granted(*names: str) -> list[Permission]:
     found = [Permission.objects.get(content_type__app_label=app, codename=code) for app, code in
@@ -309,7 +314,7 @@ def wanted(who: str, rights: tuple[str, ...]) -> str:
 
 
 # what is tested -------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("who", PEOPLE)
+@pytest.mark.parametrize("who", among(PEOPLE))
 def test_every_page_and_every_order_is_for_who_may(
     rows: dict[str, Any], enter: Callable[[str], Client], who: str
 ) -> None:
@@ -341,8 +346,8 @@ def _target(url: str, rows: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize(
     "who",
-    ["nothing", "demoted", "boss", "viewer", *(f"viewer {who}" for who in STEERING),
-     *(who for who in PEOPLE if ".view_" in who)],
+    among(["nothing", "demoted", "boss", "viewer", *(f"viewer {who}" for who in STEERING),
+           *(who for who in PEOPLE if ".view_" in who)]),
 )  # fmt: skip
 def test_no_link_and_no_button_leads_where_one_may_not_go(
     rows: dict[str, Any], enter: Callable[[str], Client], who: str
