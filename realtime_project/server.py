@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 LOOK = 0.25  # seconds between two looks at what is idle or overdue
 BACKLOG = 4096  # clients that wait to be accepted, as far as the system allows; Twisted's 50 are few when all come back
-BATCH = 200  # connections looked at, or told goodbye, before the loop may do something else
+BATCH = 64  # connections looked at, or told goodbye, before the loop may do something else
 SPARE = 64  # descriptors that new clients may not have: databases and logs need some
 LAST_WORDS = 1.0  # seconds that what must finish gets, even when the clients have used up the drain
 

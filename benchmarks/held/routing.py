@@ -34,12 +34,13 @@ selectors.DefaultSelector.select = noted  # type: ignore[method-assign]
 
 
 async def held(scope: Any, receive: Any, send: Any) -> None:
-    global stretches
-    known, stretches = stretches, []
+    global since, stretches
     await send({"type": "websocket.accept"})
+    known = stretches
     passed, worked = (sorted(1000 * each for each in column) for column in zip(*known, strict=True))
     told = {"stretches": len(known), "longest": passed[-1], "most": worked[-1], "p999": quantiles(passed, n=1000)[-1]}
     await send({"type": "websocket.send", "text": json.dumps(told)})
+    stretches, since = [], None  # without what this has taken
     while (await receive())["type"] != "websocket.disconnect":
         pass
 
