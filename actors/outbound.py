@@ -174,11 +174,14 @@ class Held:
                 await self.client.stop()
             await asyncio.wait([self.task])
 
-    def cut(self) -> None:
-        """Send nothing any more. It is held until its connection is closed: nobody opens another beside it."""
-        if self.task and not self.task.done():
-            self.task.cancel()
-            self.ending = self.task
+    def cut(self) -> bool:
+        """Send nothing any more; False where that was so. It is held until its connection is closed: nobody opens
+        another beside it."""
+        if self.task is None or self.task.done() or self.task.cancelling():
+            return False
+        self.task.cancel()
+        self.ending = self.task
+        return True
 
 
 class Runner:
@@ -237,10 +240,8 @@ class Runner:
         self._alarm = asyncio.get_running_loop().call_at(asked + SAFE * settings.SERVER_LEASE, self._expire)
 
     def _expire(self) -> None:
-        if self.held:
-            logger.error("the leases of %d outbound clients cannot be renewed: they are closed", len(self.held))
-        for held in self.held.values():
-            held.cut()
+        if count := sum(held.cut() for held in self.held.values()):
+            logger.error("the leases of %d outbound clients cannot be renewed: they are closed", count)
 
     async def leave(self) -> None:
         """Close everything; others may take over at once."""

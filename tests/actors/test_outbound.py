@@ -127,7 +127,9 @@ async def test_without_the_database_nothing_is_sent_any_more(monkeypatch: pytest
 
 
 @rows
-async def test_a_lease_that_comes_late_opens_nothing_beside_what_still_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lease_that_comes_late_opens_nothing_beside_what_still_closes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """The other end does not read, so that its connection takes long to close; meanwhile the row is this process's."""
     running = most = 0
     run, beat, is_late = WebSocketClient.run, outbound._beat, False
@@ -163,6 +165,7 @@ async def test_a_lease_that_comes_late_opens_nothing_beside_what_still_closes(mo
             is_late = True
             await until(lambda: len(there.sockets) == 2, 30)
             assert (running, most) == (1, 1)
+            assert caplog.text.count("cannot be renewed") == 1, "what closes is let to close"
 
 
 def broken(*_: Any) -> None:
