@@ -8,7 +8,7 @@ from django.db import connection, models
 from django.test import Client
 
 from realtime_project.models import Connection
-from tests.admin_panel.test_who_may import doors, enter, rows  # noqa: F401
+from tests.admin_panel.rights import doors
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +32,7 @@ KEYS = ["²", "9" * 30, "9" * 5_000, "-1", "x" * 10_000, "' OR 1=1", "%", "a/b",
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_whatever_is_looked_for_a_list_answers(rows: Any, enter: Callable[[str], Client], name: str) -> None:  # noqa: F811
+def test_whatever_is_looked_for_a_list_answers(rows: Any, enter: Callable[[str], Client], name: str) -> None:
     boss = enter("boss")
     for asked in [*({"q": each} for each in SOUGHT), *ASKED]:
         answer = boss.get(f"/admin/{name}/", asked)
@@ -42,7 +42,7 @@ def test_whatever_is_looked_for_a_list_answers(rows: Any, enter: Callable[[str],
     assert Connection.objects.count() == 1
 
 
-def test_a_sign_of_a_pattern_is_a_sign(rows: Any, enter: Callable[[str], Client]) -> None:  # noqa: F811
+def test_a_sign_of_a_pattern_is_a_sign(rows: Any, enter: Callable[[str], Client]) -> None:
     boss = enter("boss")
     for sought in ("%", "_", "\\", ".*"):
         found = boss.get("/admin/realtime_project/connection/", {"q": sought}).context["cl"].result_list
@@ -50,7 +50,7 @@ def test_a_sign_of_a_pattern_is_a_sign(rows: Any, enter: Callable[[str], Client]
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: repr(key[:12]))
-def test_what_is_no_key_is_not_there(rows: Any, enter: Callable[[str], Client], key: str) -> None:  # noqa: F811
+def test_what_is_no_key_is_not_there(rows: Any, enter: Callable[[str], Client], key: str) -> None:
     boss = enter("boss")
     wrong = []
     for door in doors(dict.fromkeys(rows, "KEY")):
@@ -69,7 +69,7 @@ def test_what_is_no_key_is_not_there(rows: Any, enter: Callable[[str], Client], 
     assert not wrong, "\n".join(map(str, wrong))
 
 
-def test_an_address_with_a_nul_is_none(rows: Any, enter: Callable[[str], Client]) -> None:  # noqa: F811
+def test_an_address_with_a_nul_is_none(rows: Any, enter: Callable[[str], Client]) -> None:
     boss = enter("boss")
     for path in ("/admin/realtime_project/connection/%00/change/", "/admin/actors/recording/?q=%00"):
         assert boss.get(path).status_code == 400, path
@@ -80,7 +80,7 @@ def test_an_address_with_a_nul_is_none(rows: Any, enter: Callable[[str], Client]
     assert "Null characters are not allowed" in boss.post("/admin/orders/publish/", said).content.decode()
 
 
-def test_no_text_of_anybody_is_markup(rows: Any, enter: Callable[[str], Client]) -> None:  # noqa: F811
+def test_no_text_of_anybody_is_markup(rows: Any, enter: Callable[[str], Client]) -> None:
     """Every text of every row that has one is markup, and every page is looked at."""
     boss = enter("boss")
     for name, key in rows.items():
@@ -121,7 +121,7 @@ def django_model(app: str, model: str) -> Any:
     ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "http:///evil.example",
      " //evil.example", "\t//evil.example", "https:evil.example"],
 )  # fmt: skip
-def test_an_order_leads_to_no_other_site(rows: Any, enter: Callable[[str], Client], back: str) -> None:  # noqa: F811
+def test_an_order_leads_to_no_other_site(rows: Any, enter: Callable[[str], Client], back: str) -> None:
     boss = enter("boss")
     form = {"targets": rows["realtime_project/connection"], "back": back, "code": "4410", "reason": "", "why": "x"}
     assert f'href="{back}"' not in boss.get("/admin/orders/close/", form).content.decode()
