@@ -7,10 +7,9 @@ import time
 from typing import Any
 
 import msgspec
-from channels.layers import get_channel_layer
 from django.urls import path
 
-from actors import examples, outbound, runtime
+from actors import examples
 from actors.consumers import ActorConsumer
 from actors.effects import (
     Call,
@@ -20,15 +19,12 @@ from actors.effects import (
     Postpone,
     Publish,
     Schedule,
-    StartClient,
     StateTimeout,
-    StopClient,
     Subscribe,
     Unsubscribe,
     Write,
 )
-from actors.messages import CallFailed, ClientConnected, ClientDisconnected, Message, ServerConnected, Timeout
-from actors.models import ActorSession
+from actors.messages import CallFailed, ClientConnected, ClientDisconnected, Timeout
 from actors.performers import performs
 from actors.quiz import players
 from actors.quiz.consumers import QuizConsumer
@@ -37,21 +33,17 @@ from actors.rules import Rules
 from actors.states import Done, State
 from actors.store import Store
 from chat.consumers import TopicConsumer
-from realtime_project import database
-from realtime_project.models import Connection
-from realtime_project.registry import registry
-from realtime_project.topics import Topic, hub
+from realtime_project.topics import Topic
+from tests.acted.counter import Counter, log, say
+from tests.acted.kept import Alarm, Rang, Tally, kept, newer
+from tests.acted.probes import left, post, running
+from tests.acted.reaching import arrived, bridge, reaching
+from tests.acted.typed import Add, typed
 
 logger = logging.getLogger("acted")
-log = Topic("acted.log", history=True)  # what happened, once each
 news = Topic("acted.news")
 diary = Store("acted.diary")
 gate = asyncio.Event()
-
-
-class Counter(State, frozen=True):
-    topic_out: Topic | None = None
-    count: int = 0
 
 
 class Resting(State, frozen=True):
@@ -71,10 +63,6 @@ class Unknown(Effect):
 async def ring(actor: Any, effect: Ring) -> None:
     await asyncio.sleep(0)
     actor.connection.send_text("ring!")
-
-
-def say(state: Any, text: str | bytes) -> Publish:
-    return Publish(state.topic_out, text)
 
 
 async def double(number: int) -> int:
@@ -366,207 +354,6 @@ def done(message: str, state: Counter) -> Any:
 @rules.on(bytes, Counter)
 def echo_bytes(message: bytes, state: Counter) -> Any:
     return [say(state, message)], state
-
-
-# typed messages ---------------------------------------------------------------------------------------------------
-class Add(Message, frozen=True):
-    number: int
-
-
-typed = Rules()
-typed.on(ClientConnected, Counter)(lambda message, state: ([], Counter(message.topic_out)))
-
-
-@typed.on(Add, Counter)
-def add_number(message: Add, state: Counter) -> Any:
-    return [say(state, f"sum {state.count + message.number}")], Counter(state.topic_out, state.count + message.number)
-
-
-@typed.on(str, Counter)
-def as_text(message: str, state: Counter) -> Any:
-    return [say(state, f"text {message}")], state
-
-
-# stored -----------------------------------------------------------------------------------------------------------
-class Alarm(Message, frozen=True):
-    seconds: float
-    word: str
-
-
-class Rang(Message, frozen=True):
-    word: str
-
-
-kept = Rules()
-
-
-@kept.on(ClientConnected, Counter)
-def begin_kept(message: ClientConnected, state: Counter) -> Any:
-    return [Publish(message.topic_out, f"resumed {message.resumed} at {state.count}")], Counter(
-        message.topic_out, state.count
-    )
-
-
-@kept.on("add", Counter)
-def add_kept(message: str, state: Counter) -> Any:
-    return [say(state, str(state.count + 1))], Counter(state.topic_out, state.count + 1)
-
-
-@kept.on("silence", Counter)
-def wait_for_silence(message: str, state: Counter) -> Any:
-    return [EventTimeout(600), say(state, "hush")], state
-
-
-@kept.on("hello", Counter)
-def say_hello(message: str, state: Counter) -> Any:
-    return [say(state, "hello")], state
-
-
-@kept.on("done", Counter)
-def done_kept(message: str, state: Counter) -> Any:
-    return [], Done()
-
-
-@kept.on(Alarm, Counter)
-def set_alarm(message: Alarm, state: Counter) -> Any:
-    return [Schedule("alarm", after=message.seconds, message=Rang(message.word)), say(state, "set")], state
-
-
-@kept.on(Rang, Counter)
-def alarm_rang(message: Rang, state: Counter) -> Any:
-    return [say(state, f"rang {message.word}"), Publish(log, f"rang {message.word}")], Counter(
-        state.topic_out, state.count + 100
-    )
-
-
-@kept.on(ClientDisconnected, Counter)
-def end_kept(message: ClientDisconnected, state: Counter) -> Any:
-    return [Publish(log, f"left at {state.count} with {message.code}")], state
-
-
-class Tally(State, frozen=True, tag="Counter"):
-    """What a Counter has become."""
-
-    topic_out: Topic | None = None
-    total: int = 0
-
-
-newer = Rules(version=2)
-
-
-@newer.upcast(1)
-def count_is_total(data: dict[str, Any]) -> dict[str, Any]:
-    return {"state": "Counter", "topic_out": data.get("topic_out"), "total": data["count"]}
-
-
-@newer.on(ClientConnected, Tally)
-def begin_newer(message: ClientConnected, state: Tally) -> Any:
-    return [Publish(message.topic_out, f"resumed {message.resumed} at {state.total}")], Tally(
-        message.topic_out, state.total
-    )
-
-
-@newer.on("alarm", Tally)
-def set_newer_alarm(message: str, state: Tally) -> Any:
-    return [Schedule("alarm", after=0.3), say(state, "set")], state
-
-
-@newer.on(Timeout("alarm"), Tally)
-def newer_alarm_rang(message: Timeout, state: Tally) -> Any:
-    return [Publish(log, f"rang at {state.total}")], Tally(state.topic_out, state.total + 100)
-
-
-# what reaches out ------------------------------------------------------------------------------------------------
-bridge, arrived = Topic("acted.bridge"), Topic("acted.arrived", history=True)
-inbox, outbox = Topic("acted.inbox"), Topic("acted.outbox")
-reaching, listening = Rules(), Rules()
-
-
-class Listening(State, frozen=True):
-    """Notes what it is told."""
-
-
-@reaching.on(ClientConnected, Counter)
-def begin_reaching(message: ClientConnected, state: Counter) -> Any:
-    return [Subscribe(inbox)], Counter(message.topic_out)
-
-
-@reaching.on(lambda message: isinstance(message, str) and message.startswith("start "), Counter)
-def reach_out(message: str, state: Counter) -> Any:
-    return [StartClient("far", message.removeprefix("start "), [inbox], [outbox]), say(state, "started")], state
-
-
-@reaching.on("stop", Counter)
-def let_go(message: str, state: Counter) -> Any:
-    return [StopClient("far"), say(state, "stopped")], state
-
-
-@reaching.on(str, Counter)
-def send_out(message: str, state: Counter) -> Any:
-    return [Publish(outbox, message)], state
-
-
-@listening.on(ServerConnected, Listening)
-def greet_server(message: ServerConnected, state: Listening) -> Any:
-    return [Publish(message.topic_out, "hello from afar"), Publish(log, f"reached {message.url}")], state
-
-
-@listening.on("that is all", Listening)
-def end_listening(message: str, state: Listening) -> Any:
-    return [], Done()
-
-
-outbound.drive("acted.listener", initial_state=Listening(), rules=listening)
-
-
-# code of the server that is no actor ------------------------------------------------------------------------------
-async def post(scope: Any, receive: Any, send: Any) -> None:
-    """Publishes what it is told, [topic, content], to a topic by its name."""
-    await send({"type": "websocket.accept"})
-    while (message := await receive())["type"] != "websocket.disconnect":
-        if "text" in message:
-            name, content = json.loads(message["text"])
-            await Topic(name).publish(content)
-
-
-async def running(scope: Any, receive: Any, send: Any) -> None:
-    """Tells which actors run: "list", "state <id>", "waiting <id>", "stop <id>"."""
-    await send({"type": "websocket.accept"})
-    while (message := await receive())["type"] != "websocket.disconnect":
-        if "text" in message:
-            word, _, id = message["text"].partition(" ")
-            actor = runtime.actors.get(id)
-            if word == "list":
-                answer: Any = {id: actor.endpoint for id, actor in runtime.actors.items()}
-            elif word == "waiting":
-                answer = actor and len(actor._mailbox)
-            elif word == "state":
-                answer = actor and repr(actor.state)
-            else:
-                answer = runtime.end(id)
-            await send({"type": "websocket.send", "text": json.dumps(answer)})
-
-
-async def left(scope: Any, receive: Any, send: Any) -> None:
-    """Counts what this process holds of others."""
-    await send({"type": "websocket.accept"})
-    tasks = sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks())  # type: ignore[union-attr]
-    scheduled: Any = asyncio.get_running_loop()
-    timers = [each for each in scheduled._scheduled if not each.cancelled() and "Actor" in repr(each)]
-    layer: Any = get_channel_layer()
-    told = {
-        "actors": len(runtime.actors),
-        "feeds": sum(not name.startswith(("control:", "presence")) for name in hub().feeds),
-        "tasks": [name for name in tasks if not name.startswith(("Feed.", "Orders."))],
-        "sessions": await database.run(ActorSession.objects.count),
-        "connections": len(registry.connections),
-        "timers": len(timers),
-        "groups": len(layer.groups),
-        "rows": await database.run(Connection.objects.exclude(endpoint="/ws/acted/left/").count),
-    }
-    await send({"type": "websocket.send", "text": json.dumps(told)})
-    while (await receive())["type"] != "websocket.disconnect":
-        pass
 
 
 def of_the_connection(connection: Any) -> Counter:
