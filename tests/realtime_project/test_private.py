@@ -18,7 +18,7 @@ from realtime_project import private
 from realtime_project.connections import Connection, door
 from realtime_project.consumers import Consumer
 from realtime_project.hub import Hub
-from realtime_project.topics import Topic, hub, topic_in, topic_out
+from realtime_project.topics import Topic, topic_in, topic_out
 from tests.helpers import PATIENCE, ChatClient, Refused, Server, Socket, connect, guest
 
 PUBLISH = "from realtime_project.topics import Topic; Topic({topic!r}).publish_sync({content!r})"
@@ -170,14 +170,6 @@ async def test_nothing_that_a_client_may_name_is_a_topic(mounted: Server) -> Non
 # In process -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-async def serving() -> AsyncIterator[Hub]:
-    it = hub()
-    yield it
-    it.close()
-    await asyncio.sleep(0)
-
-
 class Postbox(Consumer):
     """An endpoint with a receiver of its own, as an actor's mailbox is."""
 
@@ -196,7 +188,7 @@ async def communicating() -> AsyncIterator[tuple[WebsocketCommunicator, Connecti
     await communicator.disconnect()
 
 
-@pytest.mark.usefixtures("serving")
+@pytest.mark.usefixtures("fresh_hub")
 async def test_a_receiver_of_ones_own_gets_what_comes_in_order_and_its_kind() -> None:
     async with communicating() as (client, connection):
         await connection.topic_in.publish("nobody takes it yet")
@@ -214,7 +206,7 @@ async def test_a_receiver_of_ones_own_gets_what_comes_in_order_and_its_kind() ->
     assert connection.id not in private.clients
 
 
-@pytest.mark.usefixtures("serving")
+@pytest.mark.usefixtures("fresh_hub")
 async def test_a_receiver_that_fails_is_no_trouble_of_the_publishers(caplog: pytest.LogCaptureFixture) -> None:
     def fail(content: Any) -> None:
         raise RuntimeError("full")
@@ -225,7 +217,7 @@ async def test_a_receiver_that_fails_is_no_trouble_of_the_publishers(caplog: pyt
     assert "its connection failed" in caplog.text
 
 
-@pytest.mark.usefixtures("serving")
+@pytest.mark.usefixtures("fresh_hub")
 async def test_what_waits_for_a_busy_consumer_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("realtime_project.consumers.POSTED", 3)
     handled: list[Any] = []
@@ -253,7 +245,7 @@ async def test_what_waits_for_a_busy_consumer_is_bounded(monkeypatch: pytest.Mon
     await communicator.disconnect()
 
 
-@pytest.mark.usefixtures("serving")
+@pytest.mark.usefixtures("fresh_hub")
 async def test_nobody_subscribes_to_a_private_topic_or_keeps_it() -> None:
     async with communicating() as (_, connection):
         for topic in (topic_out(connection), topic_in(connection)):
@@ -267,7 +259,7 @@ async def test_nobody_subscribes_to_a_private_topic_or_keeps_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["conn.out:", "conn.in:x", "conn.out::", "conn.out:a:b:c", "conn.out"])
-async def test_a_name_that_leads_to_nobody_is_published_to_in_vain(serving: Hub, name: str) -> None:
+async def test_a_name_that_leads_to_nobody_is_published_to_in_vain(fresh_hub: Hub, name: str) -> None:
     await Topic(name).publish("nobody")
     private.deliver(f"conn.out:{private.SERVER}", ["nobody"])
 
