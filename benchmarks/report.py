@@ -128,7 +128,7 @@ def targets(results: Results) -> list[Target]:
             show="{:.1f} ms".format,
         ),
         Target(
-            f"{MANY:,} readers: the event loop is held at a stretch for",
+            "A fan-out: the event loop is held at a stretch for",
             10,
             max(each["most"] for rounds in results.stretches.values() for each in rounds)
             if results.stretches
@@ -368,7 +368,6 @@ took {snapshot["median"]:.1f} ms, and {snapshot["longest"]:.1f} at the longest.
 {MANY:,} readers. A stretch is the time between two looks at the sockets, in which nobody else is served. The longest is
 of all rounds. What the system gave to other processes meanwhile is no work of the loop: it is in the time, and not in
 the processor time, of which at most 10 ms are asked.
-
 
 ## With the flight recorder on
 
