@@ -66,7 +66,8 @@ async def test_a_client_ends_with_the_actor_that_has_started_it(start_server: Ca
             async with connect(server.ws("ws/acted/reaching/")) as ann:
                 await told(ann, f"start {there.url}", "started")
                 opened = len(there.closes) + 1
-                await until(lambda opened=opened: len(there.sockets) == opened)  # type: ignore[misc]
+                await ann.send("out")  # which arrives when the client, too, has seen the connection open
+                await until(lambda opened=opened: len(there.received) == opened)  # type: ignore[misc]
             await until(lambda opened=opened: len(there.closes) == opened)  # type: ignore[misc]
         assert {code for code, _ in there.closes} == {1001}
         async with asyncio.timeout(10):
