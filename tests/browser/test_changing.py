@@ -7,11 +7,11 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.people import Person
+from tests.browser.screens import NARROW, too_small
 from tests.helpers import Server
 
 ComeIn = Callable[..., Person]
 
-NARROW = {"width": 390, "height": 844}
 BACK = 45_000  # ms: waits between attempts to connect grow while the server is away
 
 
@@ -163,11 +163,8 @@ def test_tools_under_a_thumb(room: str, come_in: ComeIn) -> None:
     ann.message("on the phone").tap()
     ann.page.get_by_role("button", name="React: Heart").tap()
     expect(reaction(ann, "on the phone", "❤️")).to_have_count(1)
-    small = ann.timeline.locator("button:visible").evaluate_all(
-        """buttons => buttons.map((button) => button.getBoundingClientRect())
-            .filter((box) => box.width < 44 || box.height < 44 || box.left < 0 || box.right > innerWidth).length"""
-    )
-    assert small == 0
+    assert too_small(ann.timeline.locator("button:visible")) == []
+    expect(ann.timeline.locator(".tools")).to_be_in_viewport(ratio=1)
     ann.page.get_by_test_id("edit").tap()
     expect(ann.composer).to_have_value("on the phone")
     ann.page.get_by_role("button", name="Cancel").tap()

@@ -11,9 +11,8 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import WATCH
 from tests.browser.people import Person
+from tests.browser.screens import NARROW, too_small
 from tests.helpers import Server, unique
-
-NARROW = {"width": 390, "height": 844}
 
 
 class Demos:
@@ -319,15 +318,12 @@ def test_390_px_and_a_finger_are_enough(visit: Callable[..., Demos]) -> None:
     send(connection, "averylongwordthatneverends" * 12)
     expect(frames(connection, "received")).to_have_count(1)
     assert page.page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
-    small = page.page.locator(
-        "button:visible, a:visible, .opening input:visible, textarea:visible, .file:visible"
-    ).evaluate_all(
-        """targets => targets
-            .map((target) => [target.ariaLabel ?? target.textContent.trim(), target.getBoundingClientRect()])
-            .filter(([name, box]) => box.width < 44 || box.height < 44)
-            .map(([name, box]) => `${name}: ${Math.round(box.width)} × ${Math.round(box.height)}`)"""
+    assert (
+        too_small(
+            page.page.locator("button:visible, a:visible, .opening input:visible, textarea:visible, .file:visible")
+        )
+        == []
     )
-    assert small == []
 
 
 def test_light_and_dark_come_from_one_place(visit: Callable[..., Demos]) -> None:

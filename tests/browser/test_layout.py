@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.people import Person
+from tests.browser.screens import NARROW, too_small
 from tests.helpers import Server
 
 ComeIn = Callable[..., Person]
 
-NARROW = {"width": 390, "height": 844}
 # On a touch screen the page does not put the focus into the message box by itself: the Tab key begins at the top.
 UNFOCUSED: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "has_touch": True, "is_mobile": True}
 
@@ -42,13 +42,7 @@ def test_390_px_are_enough(server: Server, room: str, come_in: ComeIn) -> None:
 
 def test_touch_targets_are_large_enough(room: str, come_in: ComeIn) -> None:
     ann = come_in(room, viewport=NARROW, has_touch=True, is_mobile=True)
-    small = ann.page.locator("button:visible, .sidebar a:visible").evaluate_all(
-        """targets => targets
-            .map((target) => [target.ariaLabel ?? target.textContent.trim(), target.getBoundingClientRect()])
-            .filter(([name, box]) => box.width && (box.width < 44 || box.height < 44))
-            .map(([name, box]) => `${name}: ${Math.round(box.width)} × ${Math.round(box.height)}`)"""
-    )
-    assert small == []
+    assert too_small(ann.page.locator("button:visible, .sidebar a:visible")) == []
 
 
 def test_the_skip_link_comes_first_and_leads_to_the_composer(room: str, come_in: ComeIn) -> None:

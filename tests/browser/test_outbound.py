@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_panel import NARROW, enter, picture  # noqa: F401
+from tests.browser.screens import NARROW
+from tests.browser.test_panel import enter, picture  # noqa: F401
 from tests.helpers import Server, free_port, running
 
 LIST = "/admin/actors/outboundclient/"

@@ -14,10 +14,10 @@ from tests.admin_panel.conftest import hire
 from tests.admin_panel.test_orders import DEMOTE, PROMOTE
 from tests.browser.conftest import WATCH
 from tests.browser.people import Person
+from tests.browser.screens import NARROW
 from tests.helpers import Server, cookies, unique
 
 FOLLOWS = 2_000  # ms, by what the pages themselves write down
-NARROW = {"width": 390, "height": 844}
 KEPT = os.environ.get("PANEL_PICTURES")  # a folder for pictures of the pages, to be looked at
 
 SETTLED = "document.fonts.ready.then(() => new Promise((drawn) => setTimeout(() => requestAnimationFrame(drawn), 100)))"

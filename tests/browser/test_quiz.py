@@ -16,11 +16,11 @@ from websockets.typing import Subprotocol
 from tests.acted.reading import ACTED, right_answers
 from tests.browser.conftest import WATCH
 from tests.browser.people import Person
+from tests.browser.screens import NARROW, too_small
 from tests.helpers import PATIENCE, Server, running
 
 SHORT = "/acted/quiz/"  # two questions, and time enough for a restart and to look at the answers
 QUICK = "/acted/quiz/quick/"  # two questions of two seconds
-NARROW = {"width": 390, "height": 844}
 
 
 class Player(Person):
@@ -277,13 +277,7 @@ def test_390_px_and_a_finger_are_enough(quizzed: Server, sits: Callable[..., Pla
 
     def fits() -> None:
         assert ann.page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
-        small = ann.page.locator("button:visible, a:visible, input:visible").evaluate_all(
-            """targets => targets
-                .map((target) => [target.ariaLabel ?? target.textContent.trim(), target.getBoundingClientRect()])
-                .filter(([name, box]) => box.width < 44 || box.height < 44)
-                .map(([name, box]) => `${name}: ${Math.round(box.width)} × ${Math.round(box.height)}`)"""
-        )
-        assert small == []
+        assert too_small(ann.page.locator("button:visible, a:visible, input:visible")) == []
 
     expect(ann.page.get_by_role("button", name="Open a game")).to_be_visible()
     fits()

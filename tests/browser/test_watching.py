@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_panel import NARROW, client, enter, picture  # noqa: F401
+from tests.browser.screens import NARROW
+from tests.browser.test_panel import client, enter, picture  # noqa: F401
 from tests.helpers import PROJECT, Server, unique
 
 NAMES = "/admin/diagrams/?path=/ws/names/"

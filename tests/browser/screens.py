@@ -1,0 +1,21 @@
+"""The sizes of screens that pages are tried on, and what fits on them."""
+
+from typing import Any
+
+from playwright.sync_api import Locator, ViewportSize
+
+NARROW: ViewportSize = {"width": 390, "height": 844}
+
+
+def too_small(targets: Locator) -> list[Any]:
+    """Those of the targets that a finger misses, being less than 44 CSS pixels wide or high: names with sizes.
+
+    Rounded, since a row that is still sliding in measures 43.99999.
+    """
+    found: list[Any] = targets.evaluate_all(
+        """targets => targets
+            .map((target) => [target.ariaLabel ?? target.textContent.trim(), target.getBoundingClientRect()])
+            .map(([name, box]) => [name, Math.round(box.width), Math.round(box.height)])
+            .filter(([name, width, height]) => width < 44 || height < 44)"""
+    )
+    return found
