@@ -4,6 +4,8 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
+from . import turns  # noqa: F401  # before Daphne makes an event loop
+
 
 class RealtimeProjectConfig(AppConfig):
     name = "realtime_project"

@@ -17,7 +17,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from daphne.server import Server as DaphneServer  # first: it installs the reactor
+from . import turns  # noqa: F401  # first: it makes the event loop, where Daphne would make another
+
+# isort: split
+from daphne.server import Server as DaphneServer
 from twisted.internet import reactor as _reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import STDLibLogObserver, globalLogBeginner

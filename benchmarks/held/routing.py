@@ -1,11 +1,10 @@
-"""How long the event loop is held at a stretch: from one look at the sockets to the next.
+"""How long the event loop is held at a stretch: by one turn, from one question for what is ready to the next.
 
 `/held/` tells a client that connects what was since the last one did, in milliseconds, and begins anew. The processor
 time of the loop's thread is told beside the time that passed: what the system gave to others is in the latter alone.
 """
 
 import json
-import selectors
 import threading
 import time
 from statistics import quantiles
@@ -13,7 +12,9 @@ from typing import Any
 
 from django.urls import path
 
-select = selectors.DefaultSelector.select
+from realtime_project.turns import SomeAtOnce
+
+select = SomeAtOnce.select
 stretches: list[tuple[float, float]] = []  # seconds that passed, and of the processor
 serving = threading.get_ident()
 since: tuple[float, float] | None = None
@@ -30,7 +31,7 @@ def noted(self: Any, timeout: float | None = None) -> Any:
     return ready
 
 
-selectors.DefaultSelector.select = noted  # type: ignore[method-assign]
+SomeAtOnce.select = noted  # type: ignore[method-assign]
 
 
 async def held(scope: Any, receive: Any, send: Any) -> None:
