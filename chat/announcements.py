@@ -19,18 +19,34 @@ MODE = "chat"  # the connections that speak protocol.py
 class Herald:
     """The reader of the announcements in this process."""
 
+    def __init__(self) -> None:
+        self.heard: asyncio.Queue[Sequence[Event]] = asyncio.Queue()
+
     def write(self, events: Sequence[Event]) -> None:
-        frames = Run([Event(protocol.announcement(str(event.content))) for event in events])
-        for connection in list(registry.connections.values()):
-            if connection.mode == MODE:
-                connection.write(frames)
+        self.heard.put_nowait(events)
 
     async def drain(self) -> None:
-        """Nothing waits."""
+        await self.heard.join()
+
+    async def tell(self) -> None:
+        """One after the other."""
+        while True:
+            await self._tell(await self.heard.get())
+            self.heard.task_done()
+
+    async def _tell(self, events: Sequence[Event]) -> None:
+        """The loop turns in between: those it is told to may be thousands."""
+        frames = Run([Event(protocol.announcement(str(event.content))) for event in events])
+        for some in registry.crowd.parts():
+            for connection in some:
+                if connection.mode == MODE:
+                    connection.write(frames)
+            await asyncio.sleep(0)
 
 
 async def tell() -> None:
     """Tell what is announced, as long as this process serves."""
-    subscription = await hub().subscribe(announcements.name, Herald(), durable=True)
+    herald = Herald()
+    subscription = await hub().subscribe(announcements.name, herald, durable=True)
     subscription.start()
-    await asyncio.get_running_loop().create_future()  # until this process no longer serves
+    await herald.tell()

@@ -121,7 +121,9 @@ class Bans:
         users = frozenset(user for user, _ in rows if user is not None)
         networks = frozenset(address for _, address in rows if address is not None)
         if self.know(users, networks):
-            self.close(list(registry.connections.values()))
+            for some in registry.crowd.parts():
+                self.close(some)
+                await asyncio.sleep(0)
 
     def know(self, users: frozenset[Any], networks: frozenset[str]) -> bool:
         """These are banned, and nobody else. Whether that is news."""

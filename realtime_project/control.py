@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ import msgspec
 from django.db import transaction
 
 from . import bans, database, history, private, registry, revocation, tails
+from .crowd import Crowd
 from .feeds import Event
 from .frames import legal_close_code
 from .models import Connection as ConnectionRow
@@ -231,8 +232,7 @@ class Orders:
                 continue
             logger.info("ordered: %r", order)
             if isinstance(order, Close):
-                for connection in _meant(order):
-                    connection.close_soon(order.code, order.reason)
+                self._begin(_close(order))
             elif isinstance(order, Stop):
                 meant = registry.registry.connections.get(order.connection)
                 if meant and meant.actor:
@@ -242,9 +242,7 @@ class Orders:
             else:
                 logger.error("this server cannot drain: it is not ours. Send it SIGTERM.")
         if looks:
-            task = asyncio.create_task(_look(looks))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(_look(looks))
 
     async def drain(self) -> None:
         """Nothing that was written waits."""
@@ -257,29 +255,44 @@ class Orders:
                 logger.warning("old orders cannot be dropped: %r", error)
             await asyncio.sleep(TIDYING)
 
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def end(self) -> None:
         for task in self._tasks:
             task.cancel()
 
 
-def _meant(order: Close | Look) -> list[registry.Connection]:
-    """The connections of this process that an order is about."""
-    connections = list(registry.registry.connections.values())
+async def _meant(order: Close | Look) -> list[registry.Connection]:
+    """The connections of this process that an order is about. The loop turns in between: there may be thousands."""
     if isinstance(order, Close) and order.connection is not None:
-        return [connection for connection in connections if connection.id == order.connection]
+        one = registry.registry.connections.get(order.connection)
+        return [one] if one else []
+    found: list[registry.Connection] = []
+    for some in registry.registry.crowd.parts():
+        found += [connection for connection in some if _is_about(order, connection)]
+        await asyncio.sleep(0)
+    return found
+
+
+def _is_about(order: Close | Look, connection: registry.Connection) -> bool:
     if order.user is not None:
-        people = [connection for connection in connections if getattr(connection.user, "pk", None) is not None]
-        return [connection for connection in people if str(connection.user.pk) == order.user]
-    if order.session is not None:
-        proofs = {connection.proof for connection in connections if connection.proof}
-        ended = {proof for proof in proofs if _digest(proof.session) == order.session}
-        return [connection for connection in connections if connection.proof in ended]
-    return []
+        user = getattr(connection.user, "pk", None)
+        return user is not None and str(user) == order.user
+    proof = connection.proof
+    return order.session is not None and proof is not None and _digest(proof.session) == order.session
+
+
+async def _close(order: Close) -> None:
+    for connection in await _meant(order):
+        connection.close_soon(order.code, order.reason)
 
 
 async def _look(looks: Sequence[Look]) -> None:
     try:
-        await revocation.look([connection for look in set(looks) for connection in _meant(look)])
+        await revocation.look(Crowd([connection for look in set(looks) for connection in await _meant(look)]))
     except Exception as error:  # what looks again and again finds it in four seconds
         logger.warning("cannot see who is still logged in: %r", error)
 

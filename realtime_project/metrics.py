@@ -10,8 +10,8 @@ import heapq
 import hmac
 import ipaddress
 import time
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -20,17 +20,16 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from . import __version__, database, figures
+from . import __version__, figures
 from .commits import Commits
 from .control import PREFIX as CONTROL
 from .figures import counters
 from .hub import Hub
-from .registry import Connection, registry
+from .registry import registry
 
 TICK = 0.05  # seconds between two looks at how late the loop is
 STEP = 5  # seconds of a point of the history
 POINTS = 60  # five minutes
-FEW = 500  # connections whose counts are added up before the loop may turn
 TOPICS = 30  # the busiest that are reported
 
 # Counted since the server began, and told a second as `rates`.
@@ -38,6 +37,7 @@ COUNTED = (
     "opened", "closed", "messages_in", "messages_out", "bytes_in", "bytes_out",
     "requests", "errors", "drops", "rate_limited", "slow_readers",
 )  # fmt: skip
+_told = dict.fromkeys(COUNTED, 0)  # the last totals
 CURRENT = (  # as they are now: counts, bytes, per cent of a core, and milliseconds
     "connections", "commits_waiting", "hub_waiting", "memory", "cpu",
     "latency_p50", "latency_p99", "lag_p50", "lag_p99",
@@ -45,32 +45,26 @@ CURRENT = (  # as they are now: counts, bytes, per cent of a core, and milliseco
 POINT = ("time", *CURRENT, *COUNTED)  # what the numbers of a point of the history are; those of COUNTED a second
 
 
-def totals() -> dict[str, int]:
-    """COUNTED, since this process began."""
+async def totals() -> dict[str, int]:
+    """COUNTED, since this process began. The loop turns in between, so that thousands of connections hold nobody up.
+
+    Whoever ends before they are reached is counted the next time; nothing ever counts backwards.
+    """
     found = _of_those_that_ended()
-    _add(found, registry.connections.values())
-    return found
-
-
-async def totals_at_leisure() -> dict[str, int]:
-    """The same. The loop turns in between, so that thousands of connections hold nobody up."""
-    found = _of_those_that_ended()  # first: who ends meanwhile is counted once, below
-    for some in database.parts(list(registry.connections.values()), FEW):
-        _add(found, some)
+    for some in registry.crowd.parts():
+        for connection in some:
+            found["messages_in"] += connection.messages_in
+            found["messages_out"] += connection.messages_out
+            found["bytes_in"] += connection.bytes_in
+            found["bytes_out"] += connection.bytes_out
         await asyncio.sleep(0)
-    return found
+    for name, count in found.items():
+        _told[name] = max(count, _told[name])
+    return dict(_told)
 
 
 def _of_those_that_ended() -> dict[str, int]:
     return {name: getattr(counters, name) for name in COUNTED}
-
-
-def _add(found: dict[str, int], connections: Iterable[Connection]) -> None:
-    for connection in connections:
-        found["messages_in"] += connection.messages_in
-        found["messages_out"] += connection.messages_out
-        found["bytes_in"] += connection.bytes_in
-        found["bytes_out"] += connection.bytes_out
 
 
 def hears() -> bool:
@@ -82,14 +76,14 @@ class Meter:
     """Makes the reports of one process, one a beat."""
 
     def __init__(self) -> None:
-        self._before, self._at, self._cpu = totals(), time.monotonic(), time.process_time()
+        self._before, self._at, self._cpu = _of_those_that_ended(), time.monotonic(), time.process_time()
         self._slot, self._slot_before, self._slot_at = int(time.time()) // STEP, self._before, self._at
         self._points: deque[list[float]] = deque(maxlen=POINTS)
         self._passed: dict[str, int] = {}  # topic → its events when they were last reported
 
     async def report(self, draining: bool) -> dict[str, Any]:
         """The columns of this server's row: `figures`, and with every STEP seconds `history` and `topics`."""
-        now, at, cpu = await totals_at_leisure(), time.monotonic(), time.process_time()
+        now, at, cpu = await totals(), time.monotonic(), time.process_time()
         passed = max(at - self._at, 0.001)
         current = self._current(cpu=round(100 * (cpu - self._cpu) / passed, 1))
         rates = _rates(self._before, now, passed)
@@ -156,17 +150,17 @@ async def feel_lag() -> None:
 
 # Prometheus -----------------------------------------------------------------------------------------------------
 class House(Collector):
-    """Reads what is counted, when it is scraped. To be asked from the loop that serves."""
+    """Reads what is counted, and what totals() has told last. To be asked from the loop that serves."""
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]:
         version = GaugeMetricFamily("realtime_version", "1, with the version that runs", labels=["version"])
         version.add_metric([__version__], 1)
         yield version
         open_now = GaugeMetricFamily("realtime_connections", "WebSockets that are open", labels=["endpoint"])
-        for endpoint, count in Counter(each.endpoint for each in registry.connections.values()).items():
+        for endpoint, count in registry.endpoints.items():
             open_now.add_metric([endpoint], count)
         yield open_now
-        for name, value in totals().items():
+        for name, value in _told.items():
             yield CounterMetricFamily(f"realtime_{name}", HELP[name], value=value)
         for name, help, histogram in HISTOGRAMS:
             yield HistogramMetricFamily(name, help, buckets=histogram.buckets, sum_value=histogram.sum)
@@ -210,8 +204,9 @@ _collectors.register(House())
 ProcessCollector(registry=_collectors)
 
 
-def exposition() -> bytes:
+async def exposition() -> bytes:
     """Everything, in Prometheus' text format."""
+    await totals()
     return generate_latest(_collectors)
 
 

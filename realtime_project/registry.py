@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -27,6 +28,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from . import __version__, database, private, revocation
+from .crowd import PART, Crowd
 from .feeds import Event
 from .hub import LIMIT
 from .models import Connection as ConnectionRow
@@ -37,7 +39,6 @@ logger = logging.getLogger(__name__)
 
 BEAT = 1.0  # seconds between two batches
 COUNTERS = 5  # beats in which every connection is looked at: with each beat a fifth of them, so that no beat is long
-FEW = 200  # connections looked at before the loop may turn
 STATE = 1000  # characters of an actor's state
 COUNTED = ["messages_in", "messages_out", "bytes_in", "bytes_out"]
 CHANGING = [*COUNTED, "unsent", "rate_in", "rate_out", "state", "session", "last_message_at"]
@@ -153,7 +154,6 @@ class Written(NamedTuple):
     """What a connection's row holds."""
 
     at: float  # when it was looked at: seconds, monotonic
-    user: Any
     state: Any  # of its actor
     messages_in: int
     messages_out: int
@@ -175,6 +175,10 @@ class Registry:
     def __init__(self) -> None:
         self.server_id = private.SERVER
         self.connections: dict[str, Connection] = {}  # open now
+        self.crowd: Crowd[Connection] = Crowd()  # the same
+        self.endpoints: Counter[str] = Counter()  # how many are connected to each
+        self._came: dict[str, Connection] = {}  # since the last batch
+        self._went: dict[str, Any] = {}  # ids, and of whom, since the last batch
         self._report: Callable[[], Awaitable[dict[str, Any]]] = _nothing_to_report
         self._row: Server | None = None  # None until the first request says where this process listens
         self._written: dict[str, Written] = {}  # by id
@@ -202,14 +206,21 @@ class Registry:
         self._row = Server(
             id=self.server_id, host=host, port=port, pid=os.getpid(), version=__version__, endpoints=endpoints
         )
-        self._tasks = [loop.create_task(self._beat()), loop.create_task(revocation.watch(self.connections))]
+        self._tasks = [loop.create_task(self._beat()), loop.create_task(revocation.watch(self.crowd))]
         return True
 
     def opened(self, connection: Connection) -> None:
-        self.connections[connection.id] = connection
+        self.connections[connection.id] = self._came[connection.id] = connection
+        self.crowd.add(connection)
+        self.endpoints[connection.endpoint] += 1
 
     def closed(self, connection: Connection) -> None:
-        self.connections.pop(connection.id, None)
+        if self.connections.pop(connection.id, None) is None:
+            return
+        self._came.pop(connection.id, None)
+        self.crowd.discard(connection)
+        self.endpoints[connection.endpoint] -= 1
+        self._went[connection.id] = _user_of(connection)
 
     async def leave(self) -> None:
         """This process ends: its row goes at once, and its connections' with it, instead of with the lease."""
@@ -237,37 +248,47 @@ class Registry:
 
     async def _write(self, beat: int) -> None:
         """Write what changed since the last batch. The loop turns in between, so that thousands hold nobody up."""
+        came, went, self._came, self._went = self._came, self._went, {}, {}
+        try:
+            await self._write_these(came, went, beat % COUNTERS)
+        except BaseException:  # with the next batch, unless they have gone by then
+            self._came |= {id: client for id, client in came.items() if id in self.connections}
+            self._went |= went
+            raise
+
+    async def _write_these(self, came: dict[str, Connection], went: dict[str, Any], which: int) -> None:
         written = self._written
         now: dict[str, Written] = {}
         rows: list[ConnectionRow] = []
         changes: list[Change] = []
-        part = beat % COUNTERS
-        for number, client in enumerate(list(self.connections.values()), 1):
-            if number % FEW == 0:
-                await asyncio.sleep(0)
-            before = written.get(client.id)
-            if before is None:
+        for some in database.parts(came.values(), PART):
+            for client in some:
                 now[client.id] = _look(client)
                 rows.append(self._connection_row(client))
-            elif client.channel_id % COUNTERS == part:
-                after = _look(client, before)
-                if _has_moved(before, after):
-                    now[client.id] = after
-                    changes.append(_change(client, after))
-                else:
-                    written[client.id] = after  # rates are counted from the last look
-        gone = [id for id in written if id not in self.connections]
-        users = {now[row.id].user for row in rows} | {written[id].user for id in gone}
+            await asyncio.sleep(0)
+        for some in self.crowd.parts(which, COUNTERS):
+            for client in some:
+                if before := written.get(client.id):
+                    after = _look(client, before)
+                    if _has_moved(before, after):
+                        now[client.id] = after
+                        changes.append(_change(client, after))
+                    else:
+                        written[client.id] = after  # rates are counted from the last look
+            await asyncio.sleep(0)
+        gone = list(went)  # also those of whom it is not known whether they have been written
+        users = {row.user_id for row in rows} | {*went.values()}
         assert self._row
         report = await self._report()
         vars(self._row).update(report)  # should it have to be entered again
         known, moves = await database.run(_save, self._row, report, rows, gone, users - {None}, changes)
         if not known:  # this server was thought dead, its rows are gone: the others are written again next time
             written.clear()
-            gone, now = [], {row.id: now[row.id] for row in rows}
-        for id in gone:
-            del written[id]
+            now = {row.id: now[row.id] for row in rows}
+            self._came |= {id: client for id, client in self.connections.items() if id not in now}
         written.update(now)
+        for id in gone:
+            written.pop(id, None)
         self._tell(moves)
 
     def _tell(self, moves: Moves) -> None:
@@ -302,7 +323,7 @@ class Registry:
             client_ip=connection.client_ip[:45],
             client_port=connection.client_port,
             origin=connection.origin and _kept(connection.origin, 255),
-            user_id=getattr(connection.user, "pk", None),
+            user_id=_user_of(connection),
             subprotocol=connection.subprotocol and _kept(connection.subprotocol, 255),
             connected_at=connection.connected_at,
             **_actor_columns(connection.actor),
@@ -328,6 +349,10 @@ def _kept(text: str, size: int) -> str:
     return text[:size].encode(errors="replace").decode().replace("\0", "\\0")[:size]
 
 
+def _user_of(connection: Connection) -> Any:
+    return getattr(connection.user, "pk", None)
+
+
 def _look(connection: Connection, before: Written | None = None) -> Written:
     """What its row should hold now."""
     at, came, went = monotonic(), connection.messages_in, connection.messages_out
@@ -339,8 +364,7 @@ def _look(connection: Connection, before: Written | None = None) -> Written:
             for count, counted in ((came, before.messages_in), (went, before.messages_out))
         )
     state = connection.actor and connection.actor.state
-    user = getattr(connection.user, "pk", None)
-    return Written(at, user, state, came, went, connection.unsent, rate_in, rate_out)
+    return Written(at, state, came, went, connection.unsent, rate_in, rate_out)
 
 
 def _has_moved(before: Written, now: Written) -> bool:
@@ -396,7 +420,8 @@ def _save_connections(
     list(Server.objects.filter(pk=server).select_for_update().values_list("pk"))  # who reaps it waits, or has done so
     _lock(users)
     before = is_online(users)
-    ConnectionRow.objects.filter(pk__in=gone).delete()
+    for some in database.parts(gone, ASKED):
+        ConnectionRow.objects.filter(pk__in=some).delete()
     ConnectionRow.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["id"], update_fields=CHANGING, batch_size=500
     )

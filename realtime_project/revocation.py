@@ -18,6 +18,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from . import database
+from .crowd import Crowd
 
 logger = logging.getLogger(__name__)
 
@@ -50,26 +51,31 @@ def proof_of(scope: Mapping[str, Any]) -> Proof | None:
     return Proof(session.session_key, user.pk, user.password)
 
 
-async def watch(connections: Mapping[str, Connection]) -> None:
+async def watch(connections: Crowd[Any]) -> None:
     """Look at all of a server's connections, again and again, and close those whose proof no longer holds."""
     while True:
         began = time.monotonic()
         try:
-            await look(list(connections.values()))
+            await look(connections)
         except Exception as error:  # the database is away: nobody can be logged out there either
             logger.warning("cannot see who is still logged in: %r", error)
         await asyncio.sleep(max(0.0, LOOK - (time.monotonic() - began)))
 
 
-async def look(connections: Sequence[Connection]) -> None:
+async def look(connections: Crowd[Any]) -> None:
     """Close with 4401 those whose proof no longer holds."""
-    proofs = {connection.proof for connection in connections if connection.proof}
-    if not proofs:
+    proofs: set[Proof] = set()
+    for some in connections.parts():
+        proofs.update(connection.proof for connection in some if connection.proof)
+        await asyncio.sleep(0)
+    ended = proofs and await database.run(no_longer, proofs)
+    if not ended:
         return
-    ended = await database.run(no_longer, proofs)
-    for connection in connections:
-        if connection.proof in ended:
-            connection.close_soon(ENDED, "log in again")
+    for some in connections.parts():
+        for connection in some:
+            if connection.proof in ended:
+                connection.close_soon(ENDED, "log in again")
+        await asyncio.sleep(0)
 
 
 def no_longer(proofs: Iterable[Proof]) -> set[Proof]:

@@ -25,6 +25,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 
+from .crowd import Crowd
 from .frames import EXTENSION
 from .http_wire import Channels
 from .inbox import Inbox
@@ -64,6 +65,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         self.limits = limits or Limits()
         self.on_start, self.on_drain, self.on_stop = on_start, on_drain, on_stop
         self.connections: dict[Any, dict[str, Any]] = {}
+        self._crowd: Crowd[Any] = Crowd()  # the same
         self.ports: list[Any] = []
         self.draining = False
         self.refused_at = 0.0
@@ -202,11 +204,15 @@ class Server(DaphneServer):  # type: ignore[misc]
         if error is not None:
             logger.error("Exception inside application: %s", error, exc_info=error)
         if details.get("disconnected"):
-            del self.connections[protocol]
+            self._forget(protocol)
         elif error is not None:
             protocol.handle_exception(error)
         elif isinstance(protocol, Wire):
             protocol.application_returned()
+
+    def protocol_connected(self, protocol: Any) -> None:
+        super().protocol_connected(protocol)
+        self._crowd.add(protocol)
 
     def protocol_disconnected(self, protocol: Any) -> None:
         details = self.connections.get(protocol)
@@ -215,22 +221,32 @@ class Server(DaphneServer):  # type: ignore[misc]
         details.setdefault("disconnected", self.loop.time())
         task = details.get("application_instance")
         if task is None or task.done():
-            del self.connections[protocol]
+            self._forget(protocol)
+
+    def _forget(self, protocol: Any) -> None:
+        del self.connections[protocol]
+        self._crowd.discard(protocol)
 
     async def _look(self) -> None:
         """Close what is idle, and end what does not end by itself."""
         while True:
             await asyncio.sleep(LOOK)
-            try:
-                for number, (protocol, details) in enumerate(list(self.connections.items())):
-                    if number % BATCH == 0:
-                        await asyncio.sleep(0)
-                    if "disconnected" not in details:
-                        protocol.check_timeouts()
-                    elif details["disconnected"] < self.loop.time() - self.application_close_timeout:
-                        self._end(protocol, details)
-            except Exception:
-                logger.exception("a look at the connections failed")
+            for some in self._crowd.parts():
+                while some:  # and nobody is held, while this sleeps, who would be freed
+                    self._look_at(some.pop())
+                await asyncio.sleep(0)
+
+    def _look_at(self, protocol: Any) -> None:
+        details = self.connections.get(protocol)
+        try:
+            if details is None:
+                return  # it went while another was looked at
+            if "disconnected" not in details:
+                protocol.check_timeouts()
+            elif details["disconnected"] < self.loop.time() - self.application_close_timeout:
+                self._end(protocol, details)
+        except Exception:
+            logger.exception("a look at a connection failed")
 
     def _end(self, protocol: Any, details: dict[str, Any]) -> None:
         logger.warning("an application did not end after its client had gone, and was cancelled: %r", protocol)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from twisted.internet import asyncioreactor
 
-SOME = 64  # ready sockets a turn; a plain message takes some 40 µs to read
+SOME = 16  # ready sockets a turn: a plain message takes some 40 µs to read, a handshake 400
 
 Ready = list[tuple[selectors.SelectorKey, int]]
 

@@ -30,7 +30,7 @@ async def measured(request: HttpRequest) -> HttpResponse:
     """This process's numbers, for Prometheus. 404 for who may not have them."""
     if not metrics.may_read(request):
         return HttpResponse("There is no such page.\n", content_type="text/plain", status=404)
-    return HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return HttpResponse(await metrics.exposition(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @require_safe

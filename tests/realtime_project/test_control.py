@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 
 from benchmarks.cluster import Cluster
 from realtime_project import control, history, registry
+from realtime_project.crowd import Crowd
 from realtime_project.feeds import Event
 from realtime_project.models import Server as ServerRow
 from realtime_project.models import TopicEvent, TopicHead
@@ -266,7 +267,7 @@ async def test_an_order_that_cannot_be_read_costs_those_behind_it_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, other = Ordered("1", AnonymousUser()), Ordered("2", SimpleNamespace(pk=7))
-    monkeypatch.setattr(registry.registry, "connections", {"1": one, "2": other})
+    monkeypatch.setattr(registry.registry, "crowd", Crowd([one, other]))
     reader = object.__new__(control.Orders)
     reader._drain, reader._tasks = None, set()
     wrong: list[str | bytes] = ["", "null", "{}", '{"type":"dance"}', b"\xff", '{"type":"drain"}']
@@ -274,7 +275,7 @@ async def test_an_order_that_cannot_be_read_costs_those_behind_it_nothing(
     reader.write(
         [*(Event(content) for content in wrong), Event(close % "None"), Event(close % "7"), Event('{"type":"look"}')]
     )
+    await asyncio.gather(*reader._tasks)
     assert (one.closes, other.closes) == ([], [(4410, "r")])
     assert caplog.text.count("an order cannot be read") == 5
     assert "this server cannot drain" in caplog.text
-    await asyncio.gather(*reader._tasks)

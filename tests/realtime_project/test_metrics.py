@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from realtime_project import figures, metrics
+from realtime_project.crowd import PART, Crowd
 from realtime_project.figures import BOUNDS, Counters, ErrorCounter, Histogram
 from realtime_project.hub import Hub
 from realtime_project.metrics import COUNTED, CURRENT, POINT, POINTS, STEP, TOPICS, Meter
@@ -81,6 +82,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Time as the meter sees it."""
     clock = SimpleNamespace(now=1_000_000.0, counters=Counters())
     monkeypatch.setattr(metrics, "counters", clock.counters)
+    monkeypatch.setattr(metrics, "_told", dict.fromkeys(COUNTED, 0))
     monkeypatch.setattr(
         metrics,
         "time",
@@ -124,20 +126,27 @@ async def test_a_report_and_its_history_are_bounded(clock: SimpleNamespace, monk
     assert moments == list(range(moments[0], moments[0] + POINTS * STEP, STEP))
 
 
-async def test_who_ends_while_it_is_added_up_is_counted_once(
+async def test_who_ends_while_it_is_added_up_is_counted_once_and_nothing_backwards(
     clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counts = {"messages_in": 1, "messages_out": 2, "bytes_in": 3, "bytes_out": 4}
-    connections = {number: SimpleNamespace(**counts) for number in range(3 * metrics.FEW)}
-    monkeypatch.setattr(metrics, "registry", SimpleNamespace(connections=connections))
-    adding = asyncio.create_task(metrics.totals_at_leisure())
+    each = {"messages_in": 1, "messages_out": 2, "bytes_in": 3, "bytes_out": 4}
+
+    class Counted:
+        def __init__(self) -> None:
+            vars(self).update(each)
+
+    connections = [cast(Any, Counted()) for _ in range(3 * PART)]
+    crowd = Crowd(connections)
+    monkeypatch.setattr(metrics, "registry", SimpleNamespace(crowd=crowd))
+    whole = {name: count * len(connections) for name, count in each.items()}
+    assert await metrics.totals() == dict.fromkeys(COUNTED, 0) | whole
+    adding = asyncio.create_task(metrics.totals())
     await asyncio.sleep(0)
-    for number in (0, 3 * metrics.FEW - 1):  # one that was added up already, and one that will be
-        clock.counters.ended(connections.pop(number))
-    found = await adding
-    assert {name: found[name] for name in counts} == {name: 3 * metrics.FEW * each for name, each in counts.items()}
-    assert found["closed"] == 0
-    assert metrics.totals() == found | {"closed": 2}
+    for one in (connections[0], connections[-1]):  # one that was added up already, and one that will not be
+        crowd.discard(one)
+        clock.counters.ended(one)
+    assert await adding == dict.fromkeys(COUNTED, 0) | whole, "and not less, though one was missed"
+    assert await metrics.totals() == dict.fromkeys(COUNTED, 0) | whole | {"closed": 2}
 
 
 def test_the_busiest_topics_are_reported_and_orders_are_not(
@@ -203,7 +212,7 @@ async def test_what_happens_is_counted(own_server: Server) -> None:
         assert found["process_resident_memory_bytes"] > 10_000_000
         assert found["realtime_loop_lag_seconds_count"] > 0
     gone = await scraped(own_server, lambda found: found["realtime_closed_total"] == 2)
-    assert "realtime_connections endpoint=/ws/chat/" not in gone
+    assert gone["realtime_connections endpoint=/ws/chat/"] == 0
     assert gone["realtime_messages_in_total"] == 11, "what has ended still counts"
 
 

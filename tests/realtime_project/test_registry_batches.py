@@ -7,9 +7,17 @@ import pytest
 from django.utils import timezone
 
 from realtime_project import registry as module
+from realtime_project.crowd import PART
 from realtime_project.models import Connection
 from realtime_project.models import Server as ServerRow
 from realtime_project.registry import COUNTERS, Registry
+
+
+class Client:
+    """A connection, as far as the registry looks at it."""
+
+    def __init__(self, **fields: Any) -> None:
+        vars(self).update(fields)
 
 
 class Books:
@@ -21,12 +29,12 @@ class Books:
         self.registry = Registry()
         self.registry._row = ServerRow(id=self.registry.server_id, host="", pid=1, version="")
 
-    def client(self, number: int, **more: Any) -> SimpleNamespace:
+    def client(self, number: int, **more: Any) -> Any:
         fields: dict[str, Any] = dict.fromkeys(("messages_in", "messages_out", "bytes_in", "bytes_out", "unsent"), 0)
         fields |= dict.fromkeys(("client_port", "origin", "user", "subprotocol", "actor"))
         fields |= {"endpoint": "/ws/", "path": "/ws/", "mode": "topic", "client_ip": "", "connected_at": timezone.now()}
-        made = SimpleNamespace(id=f"c{number}", channel_id=number, **(fields | more))
-        self.registry.connections[made.id] = made
+        made: Any = Client(id=f"c{number}", channel_id=number, **(fields | more))
+        self.registry.opened(made)
         return made
 
     async def beats(self, count: int = COUNTERS) -> list[str]:
@@ -91,13 +99,13 @@ async def test_what_waits_for_a_slow_reader_is_written_while_it_waits(books: Boo
 
 
 async def test_each_beat_looks_at_a_fifth_so_that_no_beat_is_long(books: Books) -> None:
-    many = [books.client(number) for number in range(500)]
+    many = [books.client(number) for number in range(2 * COUNTERS * PART)]
     await books.beats(1)
     for each in many:
         each.messages_out = 7
     assert sorted(await books.beats()) == sorted(each.id for each in many)
-    assert [len(ids) for ids in books.written] == [100] * COUNTERS
-    assert await Connection.objects.filter(messages_out=7).acount() == 500
+    assert [len(ids) for ids in books.written] == [2 * PART] * COUNTERS
+    assert await Connection.objects.filter(messages_out=7).acount() == len(many)
 
 
 async def test_a_batch_that_fails_is_made_up_for(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,8 +139,51 @@ async def test_who_comes_and_goes_is_written_with_the_next_beat(books: Books) ->
     one = books.client(1)
     await books.beats(1)
     assert await Connection.objects.acount() == 2
-    del books.registry.connections[one.id]
+    books.registry.closed(one)
     one.messages_in = 5
     books.client(2)
     await books.beats(1)
     assert [found.id async for found in Connection.objects.order_by("channel_id")] == ["c0", "c2"]
+
+
+async def test_who_came_and_went_between_two_beats_is_not_written(books: Books) -> None:
+    one = books.client(0)
+    books.registry.closed(one)
+    await books.beats(1)
+    assert await Connection.objects.acount() == 0
+    assert not books.registry.crowd
+    assert books.registry.endpoints["/ws/"] == 0
+
+
+async def test_who_was_written_though_the_database_seemed_to_fail_goes_with_the_others(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the answer to a commit is lost: its rows are there, and this process does not know."""
+    save = module._save
+
+    def saved_and_lost(*everything: Any) -> None:
+        save(*everything)
+        raise ConnectionError("the answer is lost")
+
+    went, stays = books.client(0), books.client(1)
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "_save", saved_and_lost)
+        with pytest.raises(ConnectionError):
+            await books.beats(1)
+    assert await Connection.objects.acount() == 2
+    books.registry.closed(went)
+    await books.beats(1)
+    assert [found.id async for found in Connection.objects.all()] == [stays.id]
+
+
+async def test_a_server_that_was_thought_dead_writes_everybody_again(books: Books) -> None:
+    for number in range(2 * PART):
+        books.client(number)
+    await books.beats(1)
+    await ServerRow.objects.all().adelete()
+    assert await Connection.objects.acount() == 0
+    late = books.client(2 * PART)
+    await books.beats(1)
+    assert [found.id async for found in Connection.objects.all()] == [late.id]
+    await books.beats(1)
+    assert await Connection.objects.acount() == 2 * PART + 1
