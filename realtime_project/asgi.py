@@ -18,7 +18,7 @@ from .serving import Served  # noqa: E402
 # fan-out makes thousands that reference counting frees at once, and collections took a fifth of its time. Connections
 # refer to themselves nowhere once they have gone. What others leave behind is found often enough, a little at a time.
 gc.freeze()
-gc.set_threshold(10_000, 3, 50)
+gc.set_threshold(5_000, 1, 200)
 
 application = Served(  # the first request begins registry, hub and orders, where the server has not
     ProtocolTypeRouter(

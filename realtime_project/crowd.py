@@ -15,27 +15,30 @@ T = TypeVar("T")
 
 
 class Crowd(Generic[T]):
-    """A set of things that come and go, also while somebody goes round."""
+    """A set of things that come and go, also while somebody goes round; in the order of their coming, mostly."""
 
     def __init__(self, these: Iterable[T] = ()) -> None:
-        self._parts: list[set[T]] = []
-        self._with_room: list[set[T]] = []
-        self._part_of: dict[T, set[T]] = {}
+        self._parts: list[dict[T, None]] = []
+        self._with_room: list[dict[T, None]] = []
+        self._part_of: dict[T, dict[T, None]] = {}
         for one in these:
             self.add(one)
 
     def __len__(self) -> int:
         return len(self._part_of)
 
+    def __contains__(self, one: T) -> bool:
+        return one in self._part_of
+
     def add(self, one: T) -> None:
         """Whoever is there already stays where it is."""
         if one in self._part_of:
             return
         if not self._with_room:
-            self._with_room.append(set())
+            self._with_room.append({})
             self._parts.append(self._with_room[-1])
         part = self._part_of[one] = self._with_room[-1]
-        part.add(one)
+        part[one] = None
         if len(part) == PART:
             self._with_room.pop()
 
@@ -46,7 +49,7 @@ class Crowd(Generic[T]):
             return
         if len(part) == PART:
             self._with_room.append(part)
-        part.discard(one)
+        del part[one]
 
     def parts(self, which: int = 0, of: int = 1) -> Iterator[list[T]]:
         """All who are there, as they are when their part is reached; or every so manieth part, from `which` on."""

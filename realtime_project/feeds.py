@@ -16,6 +16,7 @@ from functools import cached_property
 from time import monotonic
 from typing import Any, Protocol
 
+from .crowd import Crowd
 from .frames import frame
 
 logger = logging.getLogger(__name__)
@@ -26,8 +27,7 @@ RECENT_SIZE = 1024 * 1024  # ... and not more than these characters or bytes of 
 PAGE = 200  # events a query of the log
 BEHIND = 1_000  # who is further behind reloads instead of being replayed to
 GAP = 0.02  # seconds that a missing doorbell is waited for before the log is asked
-DELIVERING = 0.003  # seconds of delivering before the loop may do something else; looked at every so many subscribers:
-CHUNK = 64
+DELIVERING = 0.003  # seconds of a turn of the loop, for all topics together
 PAUSE = 0.2, 5.0  # seconds between attempts while the log fails: first and longest
 
 Content = str | bytes
@@ -102,10 +102,29 @@ class Log(Protocol):
         """The epoch, and the events after an offset, in order."""
 
 
+class Share:
+    """What deliveries may take of one turn of the loop, however many topics are busy."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._end: float | None = None
+
+    def end(self) -> float:
+        """When the loop is to turn: seconds, monotonic."""
+        if self._end is None:
+            self._end = monotonic() + DELIVERING
+            self._loop.call_soon(self._turned)
+        return self._end
+
+    def _turned(self) -> None:
+        self._end = None
+
+
 class Home(Protocol):
     """The hub, as its feeds see it."""
 
     log: Log
+    share: Share
     delivered: int
 
     def forget(self, feed: Feed) -> None: ...
@@ -126,7 +145,7 @@ def group_of(name: str) -> str:
 
 
 class Subscription:
-    """One reader of one topic. `cursor` is the last offset it was given.
+    """One reader of one topic. `cursor` is the last offset it was given; in a plain topic, how many events had passed.
 
     `recovered` is False where what lies between its `since` and now cannot be replayed: then the client reloads.
     Made by Hub.subscribe; nothing is written to the reader before start().
@@ -190,7 +209,7 @@ class Feed:
         self.hub, self.name, self.group = hub, name, group_of(name)
         self.seat = seat
         self.members: set[Subscription] = set()  # attached or replaying
-        self.attached: dict[Subscription, None] = {}  # in the order of their coming, which memory likes
+        self.attached: Crowd[Subscription] = Crowd()
         self.joined_by: str | None = None  # the channel that has joined the group
         self.passed = 0  # events delivered here, to however many
         self.life = 0  # counts the lives of the log that were seen to end
@@ -207,12 +226,13 @@ class Feed:
 
     def leave(self, subscription: Subscription) -> None:
         self.members.discard(subscription)
-        self.attached.pop(subscription, None)
+        self.attached.discard(subscription)
         self._wake.set()
 
     def attach(self, subscription: Subscription) -> bool:
         """True if the subscription now gets what comes; False if it has to be replayed to first."""
-        self.attached[subscription] = None
+        subscription.cursor = self.passed
+        self.attached.add(subscription)
         return True
 
     async def replay(self, subscription: Subscription) -> None:
@@ -264,15 +284,14 @@ class Feed:
             self._wake.set()
 
     async def _deliver(self, events: Run) -> None:
-        """To those attached now, in chunks between which the loop may turn."""
+        """To those attached now, in parts between which the loop may turn."""
         life = self.life
         self.hub.delivered += len(events) * len(self.attached)
         self.passed += len(events)
-        cursor = events[-1].offset or 0
-        attached, stop = list(self.attached), monotonic() + DELIVERING
-        for start in range(0, len(attached), CHUNK):
-            for subscription in attached[start : start + CHUNK]:
-                if subscription.open:
+        cursor, stop = events[-1].offset or self.passed, self.hub.share.end()
+        for some in self.attached.parts():
+            for subscription in some:
+                if subscription.cursor < cursor and subscription.open:  # the others came, or went, meanwhile
                     subscription.cursor = cursor
                     try:
                         if not subscription.straight(events):
@@ -283,7 +302,7 @@ class Feed:
                 await asyncio.sleep(0)
                 if self.life != life:  # the others have been told to reload
                     return
-                stop = monotonic() + DELIVERING
+                stop = self.hub.share.end()
 
     # the group ------------------------------------------------------------------------------------------------
     def seek(self) -> None:
@@ -347,7 +366,7 @@ class DurableFeed(Feed):
     # joining --------------------------------------------------------------------------------------------------
     def attach(self, subscription: Subscription) -> bool:
         if subscription.cursor == self.last:
-            self.attached[subscription] = None
+            self.attached.add(subscription)
             return True
         return False
 

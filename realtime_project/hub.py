@@ -17,7 +17,7 @@ from contextvars import Context
 from typing import Any, Protocol
 
 from . import private
-from .feeds import Bell, Content, DurableFeed, Feed, Log, Reader, Subscription, group_of
+from .feeds import Bell, Content, DurableFeed, Feed, Log, Reader, Share, Subscription, group_of
 from .figures import counters
 
 logger = logging.getLogger(__name__)
@@ -245,6 +245,7 @@ class Hub:
     ) -> None:
         """server: to whom private topics of this process lead; deliver: takes what comes through them."""
         self.loop = asyncio.get_running_loop()
+        self.share = Share(self.loop)
         self.log = log
         self.server, self._deliver = server or uuid.uuid4().hex, deliver
         self.feeds: dict[str, Feed] = {}

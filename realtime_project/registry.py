@@ -28,7 +28,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from . import __version__, database, private, revocation
-from .crowd import PART, Crowd
+from .crowd import Crowd
 from .feeds import Event
 from .hub import LIMIT
 from .models import Connection as ConnectionRow
@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 BEAT = 1.0  # seconds between two batches
 COUNTERS = 5  # beats in which every connection is looked at: with each beat a fifth of them, so that no beat is long
+FEW = 16  # rows made before the loop may turn
 STATE = 1000  # characters of an actor's state
 COUNTED = ["messages_in", "messages_out", "bytes_in", "bytes_out"]
 CHANGING = [*COUNTED, "unsent", "rate_in", "rate_out", "state", "session", "last_message_at"]
@@ -261,7 +262,7 @@ class Registry:
         now: dict[str, Written] = {}
         rows: list[ConnectionRow] = []
         changes: list[Change] = []
-        for some in database.parts(came.values(), PART):
+        for some in database.parts(came.values(), FEW):
             for client in some:
                 now[client.id] = _look(client)
                 rows.append(self._connection_row(client))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from realtime_project import feeds
+from realtime_project.crowd import PART
 from realtime_project.feeds import Event, Subscription
 from realtime_project.hub import LIMIT, SWEEP, Hub, PublishError
 from tests.realtime_project.virtual import World, run
@@ -231,22 +232,38 @@ def test_a_topic_is_durable_or_plain_but_not_both() -> None:
 
 
 def test_a_large_delivery_lets_the_loop_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeds, "CHUNK", 10)
     monkeypatch.setattr(feeds, "DELIVERING", 0)
 
     async def play() -> None:
         it = Readers()
-        readers = [(await it.reader(durable=False))[0] for _ in range(100)]
+        readers = [(await it.reader(durable=False))[0] for _ in range(3 * PART)]
         it.world.nap = lambda: asyncio.sleep(0)  # type: ignore[method-assign]
         it.hub.publish("plain", ["x"])
         async with asyncio.timeout(1):
             while not any(reader.got for reader in readers):
                 await asyncio.sleep(0)
-        assert sum(bool(reader.got) for reader in readers) == 10
+        assert sum(bool(reader.got) for reader in readers) == PART
+        late = (await it.reader(durable=False))[0]
         await asyncio.sleep(1)
         assert all(reader.contents == ["x"] for reader in readers)
+        assert late.contents == [], "whoever came after the event, while others were given it"
+        it.hub.publish("plain", ["y"])
+        await asyncio.sleep(1)
+        assert all(reader.contents == ["x", "y"] for reader in readers)
+        assert late.contents == ["y"]
 
     run(play())
+
+
+async def test_busy_topics_share_what_deliveries_may_take_of_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1.0
+    monkeypatch.setattr(feeds, "monotonic", lambda: now)
+    share = feeds.Share(asyncio.get_running_loop())
+    first = share.end()
+    now += feeds.DELIVERING
+    assert share.end() == first == 1.0 + feeds.DELIVERING, "the second topic has what the first has left"
+    await asyncio.sleep(0)
+    assert share.end() == now + feeds.DELIVERING
 
 
 def test_a_thousand_joins_and_leaves_leave_nothing_behind() -> None:
