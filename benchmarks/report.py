@@ -365,7 +365,7 @@ took {snapshot["median"]:.1f} ms, and {snapshot["longest"]:.1f} at the longest.
 
 {stretches_table(results)}
 
-{MANY:,} readers. A stretch is the time between two looks at the sockets, in which nobody else is served. The longest is
+{MANY:,} readers. A stretch is one turn of the loop, in which nobody else is served. The longest is
 of all rounds. What the system gave to other processes meanwhile is no work of the loop: it is in the time, and not in
 the processor time, of which at most 10 ms are asked.
 
