@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -110,7 +111,7 @@ rows = Recording.objects.filter(endpoint__startswith="/{RECORDED}").order_by("en
 print(json.dumps([[row.pk, row.endpoint, row.taken, row.missed, row.ended] for row in rows]))
 """
 EXPORTED = """
-import io
+import io, json
 from django.core.management import call_command
 texts = {{}}
 for id in {ids}:
@@ -136,7 +137,8 @@ async def test_every_example_exports_tests_that_pass_and_replays_as_it_was(
     assert {endpoint.split("/")[-2] for _, endpoint, *_ in rows} == set(SESSIONS)
     folder = tmp_path / "exported"
     folder.mkdir()
-    texts = await asyncio.to_thread(server.python, EXPORTED.format(ids=[id for id, *_ in rows]))
+    code = EXPORTED.format(ids=[id for id, *_ in rows])
+    texts = json.loads(await asyncio.to_thread(server.manage, "shell", "--no-imports", "-c", code))
     for number, (id, endpoint, *_) in enumerate(rows):
         (folder / f"test_{endpoint.split('/')[-2]}_{number}.py").write_text(texts[id])
     said = await asyncio.to_thread(server.manage, "actors", "replay")  # which ends with 1 where one goes otherwise
