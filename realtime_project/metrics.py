@@ -37,12 +37,13 @@ COUNTED = (
     "opened", "closed", "messages_in", "messages_out", "bytes_in", "bytes_out",
     "requests", "errors", "drops", "rate_limited", "slow_readers",
 )  # fmt: skip
-_told = dict.fromkeys(COUNTED, 0)  # the last totals
 CURRENT = (  # as they are now: counts, bytes, per cent of a core, and milliseconds
     "connections", "commits_waiting", "hub_waiting", "memory", "cpu",
     "latency_p50", "latency_p99", "lag_p50", "lag_p99",
 )  # fmt: skip
 POINT = ("time", *CURRENT, *COUNTED)  # what the numbers of a point of the history are; those of COUNTED a second
+
+_told = dict.fromkeys(COUNTED, 0)  # the last totals
 
 
 async def totals() -> dict[str, int]:

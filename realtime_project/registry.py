@@ -45,7 +45,7 @@ COUNTED = ["messages_in", "messages_out", "bytes_in", "bytes_out"]
 CHANGING = [*COUNTED, "unsent", "rate_in", "rate_out", "state", "session", "last_message_at"]
 ASKED = 5_000  # users a query
 TOLD = 1_000  # users a message on `presence`
-UNTOLD = 50_000  # users whose news wait for the layer; beyond, they are forgotten
+UNTOLD = 50_000  # users whose news wait for the layer, and connections that went unwritten; beyond, see there
 
 # {"came": [user ids], "went": [user ids]}. Those of several servers may arrive in another order than they happened, or
 # not at all: they say whom to ask about with is_online().
@@ -179,7 +179,7 @@ class Registry:
         self.crowd: Crowd[Connection] = Crowd()  # the same
         self.endpoints: Counter[str] = Counter()  # how many are connected to each
         self._came: dict[str, Connection] = {}  # since the last batch
-        self._went: dict[str, Any] = {}  # ids, and of whom, since the last batch
+        self._went: dict[str, Any] = {}  # ids, and of whom, since the last batch; one more than UNTOLD at most
         self._report: Callable[[], Awaitable[dict[str, Any]]] = _nothing_to_report
         self._row: Server | None = None  # None until the first request says where this process listens
         self._written: dict[str, Written] = {}  # by id
@@ -221,7 +221,8 @@ class Registry:
         self._came.pop(connection.id, None)
         self.crowd.discard(connection)
         self.endpoints[connection.endpoint] -= 1
-        self._went[connection.id] = _user_of(connection)
+        if len(self._went) <= UNTOLD:
+            self._went[connection.id] = _user_of(connection)
 
     async def leave(self) -> None:
         """This process ends: its row goes at once, and its connections' with it, instead of with the lease."""
@@ -249,13 +250,17 @@ class Registry:
 
     async def _write(self, beat: int) -> None:
         """Write what changed since the last batch. The loop turns in between, so that thousands hold nobody up."""
-        came, went, self._came, self._went = self._came, self._went, {}, {}
+        came, self._came = self._came, {}
+        went = dict(self._went)
         try:
+            if len(went) > UNTOLD:  # not all who went are known: as if this server were new
+                self._tell(await database.run(_remove, Server.objects.filter(pk=self.server_id)))
             await self._write_these(came, went, beat % COUNTERS)
         except BaseException:  # with the next batch, unless they have gone by then
             self._came |= {id: client for id, client in came.items() if id in self.connections}
-            self._went |= went
             raise
+        for id in went:
+            del self._went[id]
 
     async def _write_these(self, came: dict[str, Connection], went: dict[str, Any], which: int) -> None:
         written = self._written

@@ -187,3 +187,22 @@ async def test_a_server_that_was_thought_dead_writes_everybody_again(books: Book
     assert [found.id async for found in Connection.objects.all()] == [late.id]
     await books.beats(1)
     assert await Connection.objects.acount() == 2 * PART + 1
+
+
+async def test_however_many_go_while_the_database_is_away_little_is_kept_of_them_and_none_stays(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNTOLD", 3)
+    went, stays = [books.client(number) for number in range(8)], books.client(8)
+    await books.beats(1)
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "_save", lambda *_: 1 / 0)
+        for one in went:
+            with pytest.raises(ZeroDivisionError):
+                await books.beats(1)
+            books.registry.closed(one)
+        assert len(books.registry._went) == 4
+    assert await Connection.objects.acount() == 9
+    await books.beats(2)
+    assert [found.id async for found in Connection.objects.all()] == [stays.id]
+    assert not books.registry._went
