@@ -64,6 +64,7 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
     said_goodbye = False  # closed or refused from this side: nothing more is sent
     closed_by_application = False  # which then may not send any more
     _unread = b""  # bytes that wait for room in the inbox, or for the rest of their frame
+    _halfway = False  # what has come could be read on at once
     _pong: bytes | None = None  # waits until the client reads again
     _denial: dict[str, Any] | None = None
     _room: asyncio.Future[None] | None = None
@@ -147,7 +148,7 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
         """Messages → inbox, as long as there is room; what is not plain goes through autobahn, frame by frame."""
         inbox = self.inbox
         assert inbox is not None
-        stop = monotonic() + READING
+        stop, self._halfway = monotonic() + READING, False
         if self.data or self.current_frame is not None or self.inside_message or self.state != self.STATE_OPEN:
             self.data += data
             data = self._by_autobahn(stop)
@@ -159,24 +160,30 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
                 data = data[used:]
                 if not data:
                     break
-            if inbox.was_full or not strange or monotonic() > stop:
+            if inbox.was_full or not strange:
                 self._unread = data
                 break
             self.data = data
             data = self._by_autobahn(stop)
+            if data and monotonic() > stop:
+                self._unread, self._halfway = data, True
+                break
         if inbox.was_full and self.state == self.STATE_OPEN:
             self.transport.pauseProducing()
-        elif (self.data or self._unread) and monotonic() > stop:  # thousands of small frames: the others first
+        elif self._halfway:  # thousands of small frames: the others first
             self.transport.pauseProducing()
             self.server.loop.call_soon(self.on_room)
 
     def _by_autobahn(self, stop: float) -> bytes:
         """Let autobahn read what is not plain, until `stop`; what is left when it stands between two messages."""
-        while not self._may_not_read() and self.processData() and not self._may_not_read() and monotonic() < stop:
+        while not self._may_not_read() and self.processData() and not self._may_not_read():
             if self.current_frame is None and not self.inside_message and self.state == self.STATE_OPEN:
                 data: bytes = self.data
                 self.data = b""
                 return data
+            if monotonic() >= stop:
+                self._halfway = True  # even if no byte is left: the end of an empty frame is a step of its own
+                break
         return b""
 
     def _may_not_read(self) -> bool:

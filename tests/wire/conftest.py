@@ -1,4 +1,4 @@
-"""The servers that the raw frames are sent to: a bare echo, and the whole application with an echo mounted in it."""
+"""The servers that the raw frames are sent to: bare echoes, and the whole application with an echo mounted in it."""
 
 import sys
 from collections.abc import Iterator
@@ -22,10 +22,25 @@ class EchoServer(Server):
         return [sys.executable, "-m", "tests.wire.echo", f"tcp:port={self.port}:interface=127.0.0.1"]
 
 
+class InterruptedServer(Server):
+    """The same, but it lets go of a connection after every step of reading it, as if much else waited."""
+
+    def command(self) -> list[str]:
+        code = "import sys; from realtime_project import wire; wire.READING = 0; from tests.wire import echo; "
+        code += "echo.serve(sys.argv[1:])"
+        return [sys.executable, "-c", code, f"tcp:port={self.port}:interface=127.0.0.1"]
+
+
 @pytest.fixture(scope="session")
 def raw(servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     folder = tmp_path_factory.mktemp("raw")
     with running(EchoServer(folder), servers) as server:
+        yield Target(server.port, "/")
+
+
+@pytest.fixture(scope="session")
+def interrupted(servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    with running(InterruptedServer(tmp_path_factory.mktemp("interrupted")), servers) as server:
         yield Target(server.port, "/")
 
 
@@ -66,6 +81,6 @@ def mounted_echo(application: Server) -> Target:
 
 
 @pytest.fixture(scope="session")
-def echo(raw: Target, mounted_echo: Target) -> Everywhere:
-    """Both echoes: the frames are the same whatever stands behind them."""
-    return Everywhere({"bare": raw, "application": mounted_echo})
+def echo(raw: Target, interrupted: Target, mounted_echo: Target) -> Everywhere:
+    """All echoes: the frames are the same whatever stands behind them."""
+    return Everywhere({"bare": raw, "interrupted": interrupted, "application": mounted_echo})

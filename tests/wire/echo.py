@@ -20,5 +20,9 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "websocket.send", kind: message[kind]})
 
 
+def serve(endpoints: list[str]) -> None:
+    Server(application=echo, endpoints=endpoints, limits=Limits(max_message=LIMIT)).run()
+
+
 if __name__ == "__main__":
-    Server(application=echo, endpoints=sys.argv[1:], limits=Limits(max_message=LIMIT)).run()
+    serve(sys.argv[1:])
