@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from . import bans, database, history, private, registry, revocation, tails
 from .crowd import Crowd
 from .feeds import Event
 from .frames import legal_close_code
+from .hub import spawn
 from .models import Connection as ConnectionRow
 from .models import Server
 from .topics import Topic, hub
@@ -232,7 +233,7 @@ class Orders:
                 continue
             logger.info("ordered: %r", order)
             if isinstance(order, Close):
-                self._begin(_close(order))
+                spawn(_close(order), self._tasks)
             elif isinstance(order, Stop):
                 meant = registry.registry.connections.get(order.connection)
                 if meant and meant.actor:
@@ -242,7 +243,7 @@ class Orders:
             else:
                 logger.error("this server cannot drain: it is not ours. Send it SIGTERM.")
         if looks:
-            self._begin(_look(looks))
+            spawn(_look(looks), self._tasks)
 
     async def drain(self) -> None:
         """Nothing that was written waits."""
@@ -254,11 +255,6 @@ class Orders:
             except Exception as error:
                 logger.warning("old orders cannot be dropped: %r", error)
             await asyncio.sleep(TIDYING)
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def end(self) -> None:
         for task in self._tasks:

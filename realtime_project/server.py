@@ -38,7 +38,6 @@ logger = logging.getLogger(__name__)
 
 LOOK = 0.25  # seconds between two looks at what is idle or overdue
 BACKLOG = 4096  # clients that wait to be accepted, as far as the system allows; Twisted's 50 are few when all come back
-BATCH = 64  # connections looked at, or told goodbye, before the loop may do something else
 SPARE = 64  # descriptors that new clients may not have: databases and logs need some
 LAST_WORDS = 1.0  # seconds that what must finish gets, even when the clients have used up the drain
 
@@ -153,10 +152,10 @@ class Server(DaphneServer):  # type: ignore[misc]
             for port in self.ports:
                 port.stopListening()
             await _done(self.on_drain)
-            wires = [protocol for protocol in self.connections if isinstance(protocol, Wire)]
-            for start in range(0, len(wires), BATCH):
-                for wire in wires[start : start + BATCH]:
-                    wire.close(1012, "service restart")
+            for some in self._crowd.parts():
+                for protocol in some:
+                    if isinstance(protocol, Wire):
+                        protocol.close(1012, "service restart")
                 await asyncio.sleep(0)
             if running := self._applications():
                 await asyncio.wait(running, timeout=began + self.limits.drain - self.loop.time())
