@@ -144,11 +144,10 @@ def test_what_one_writes_oneself_runs_nothing_either(room: str, come_in: Callabl
 
 def test_forms_give_back_what_was_typed_as_text(server: Server, page: Page) -> None:
     heard = hears_dialogs(page)
-    for start in range(0, len(PAYLOADS), 5):
-        payload = "  ".join(PAYLOADS[start : start + 5])
+    for payload in PAYLOADS:
         page.goto(f"{server.url}/accounts/guest/?next={httpx.QueryParams({'': payload})}")
         page.locator("[name=name]").evaluate(
-            "(box, text) => { box.removeAttribute('maxlength'); box.value = text; }", payload
+            "(box, text) => { box.removeAttribute('maxlength'); box.value = text; }", payload * 3
         )
         page.get_by_role("button", name="Come in").click()
         expect(page.locator("[name=name]")).to_be_visible()
