@@ -3,8 +3,11 @@
 Nothing here imports the application: it is told everything by its environment, and judged from outside.
 """
 
+import atexit
+import errno
 import json
 import os
+import random
 import signal
 import socket
 import sqlite3
@@ -13,6 +16,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +28,9 @@ from .shell import PROJECT as PROJECT
 PATIENCE = 10.0  # seconds that anything may take on a busy machine before it has failed
 NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # whom clients of plain HTTP trust: reading all authorities takes time
 TEMPLATE = "template.sqlite3"
+PORTS = range(20_000, 32_768)
+kept = ExitStack()  # what keeps our ports ours
+atexit.register(kept.close)
 STOPPING = 15.0  # seconds a server gets to leave on SIGTERM before it is killed
 
 
@@ -69,9 +76,25 @@ def make_template(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 where nobody listens, and that is told to nobody else while this process lives.
+
+    The system gives any free port to whoever asks, so to another test too while our server is still importing. What
+    keeps it is the UDP port of the same number; and it is not among those that sockets are given by themselves.
+    """
+    for _ in range(1000):
+        port = random.choice(PORTS)
+        keeper = socket.socket(type=socket.SOCK_DGRAM)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: old connections do not matter
+            try:
+                keeper.bind(("127.0.0.1", port))
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                keeper.close()
+                continue
+        kept.enter_context(keeper)
+        return port
+    raise OSError(errno.EADDRINUSE, f"found no free port from {PORTS[0]} to {PORTS[-1]}")
 
 
 def browser(url: str, **options: Any) -> httpx.Client:
@@ -109,6 +132,7 @@ class Server:
             assert self.running(), f"the server ended with {self.process.returncode}:\n{self.log()}"
             assert time.monotonic() < deadline, f"the server did not answer:\n{self.log()}"
             time.sleep(0.05)
+        assert self.running(), f"somebody else answers on port {self.port}:\n{self.log()}"
         return self
 
     def running(self) -> bool:

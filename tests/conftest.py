@@ -8,7 +8,7 @@ import fcntl
 import itertools
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -174,15 +174,35 @@ def own_server(start_server: Callable[..., Server]) -> Server:
 
 
 @pytest.fixture(autouse=True)
-def no_traceback_in_a_log(request: pytest.FixtureRequest, servers: list[Server]) -> Iterator[None]:
-    read = {server: len(server.log()) for server in servers}
+def logged_meanwhile(servers: list[Server]) -> Callable[[], dict[Server, str]]:
+    """What each server has logged since the test began."""
+    before = {server: len(server.log()) for server in servers}
+    return lambda: {server: server.log()[before.get(server, 0) :] for server in servers}
+
+
+@pytest.fixture(autouse=True)
+def no_traceback_in_a_log(
+    request: pytest.FixtureRequest, logged_meanwhile: Callable[[], dict[Server, str]]
+) -> Iterator[None]:
     yield
     if request.node.get_closest_marker("logs_errors"):
         return
-    for server in servers:
-        log = server.log()[read.get(server, 0) :]
+    for server, log in logged_meanwhile().items():
         if TRACEBACK in log:
             pytest.fail(f"the server on port {server.port} logged a traceback:\n{log[-6000:]}", pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure tells what its servers logged, and whether they still run."""
+    report = yield
+    meanwhile = getattr(item, "funcargs", {}).get("logged_meanwhile")
+    if report.failed and meanwhile:
+        for server, log in meanwhile().items():
+            if log:
+                state = "runs" if server.running() else f"ended with {server.process and server.process.returncode}"
+                report.sections.append((f"the server on port {server.port}, which {state}", log[-4000:]))
+    return report
 
 
 @pytest.fixture
