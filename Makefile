@@ -67,7 +67,8 @@ $(INSTALLED): requirements.txt | .venv
 # Tests and benchmarks run real servers and a real browser: the system's, installed where that is allowed.
 services:
 	@missing=""; \
-	command -v chromium chromium-browser google-chrome >/dev/null || missing="$$missing chromium"; \
+	command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev/null \
+		|| missing="$$missing chromium-headless-shell"; \
 	$(call databases); \
 	$(call install,the tests)
 

@@ -22,7 +22,9 @@ UNUSED = (
     "NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding", "PreconnectToSearch", "TcpPortRandomizationWin",
     "ThirdPartyStoragePartitioning",
 )  # fmt: skip
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# The first is the same engine without a browser around it.
+BROWSERS = "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 WATCH = """
     window.__born = performance.timeOrigin;
@@ -35,7 +37,7 @@ WATCH = """
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """The system's Chromium, silent but for what the tests do."""
-    assert CHROMIUM, "no chromium, chromium-browser or google-chrome found: `make test` installs it"
+    assert CHROMIUM, f"none found of {', '.join(BROWSERS)}: `make test` installs the first"
     quiet = ("gpu", "background-networking", "component-update", "sync")
     flags = [*(f"--disable-{what}" for what in quiet), f"--disable-features={','.join(UNUSED)}", "--no-first-run"]
     if os.geteuid() == 0:
