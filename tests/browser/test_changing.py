@@ -169,6 +169,10 @@ def test_tools_under_a_thumb(room: str, come_in: ComeIn) -> None:
     expect(ann.composer).to_have_value("on the phone")
     ann.page.get_by_role("button", name="Cancel").tap()
     expect(ann.composer).to_have_value("")
+    ann.message("on the phone").tap()
+    expect(ann.timeline.locator(".tools")).to_be_visible()
+    ann.composer.tap()
+    expect(ann.timeline.locator(".tools")).to_have_count(0)
     assert ann.page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
 
 

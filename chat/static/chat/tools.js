@@ -45,8 +45,11 @@ export class Tools {
     this.#element = h("div", { class: "tools", role: "toolbar", "aria-label": "Message", "aria-live": "off", "data-testid": "tools" },
       ...QUICK.map(([emoji, label]) => button(`React: ${label}`, emoji, (message) => onReact(message, emoji), { "data-emoji": emoji })),
       edit, remove);
-    timeline.addEventListener("mouseover", ({ target }) => this.#busy || this.#standIn(target.closest(".message")));
-    timeline.addEventListener("mouseleave", () => this.#busy || this.#element.remove());
+    // Pointer events, for the mouse events that follow a tap are made up: also that of leaving again.
+    const hovering = (work) => ({ pointerType, target }) => pointerType === "touch" || this.#busy || work(target);
+    timeline.addEventListener("pointerover", hovering((target) => this.#standIn(target.closest(".message"))));
+    timeline.addEventListener("pointerleave", hovering(() => this.#element.remove()));
+    document.addEventListener("pointerdown", ({ target }) => timeline.contains(target) || this.#busy || this.#element.remove());
     timeline.addEventListener("focusin", ({ target }) => this.#standIn(target.closest(".message")));
     timeline.addEventListener("click", ({ target }) => target.closest("button, a") || this.#standIn(target.closest(".message")));
     this.#element.addEventListener("keydown", (event) => this.#walk(event));
