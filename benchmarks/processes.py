@@ -191,8 +191,18 @@ class Server:
             self.stop()
         self.start()
 
-    def log(self) -> str:
-        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+    @property
+    def logged(self) -> int:
+        """Bytes."""
+        return self.log_file.stat().st_size if self.log_file.exists() else 0
+
+    def log(self, since: int = 0) -> str:
+        """What stands behind so many bytes."""
+        if self.logged <= since:
+            return ""
+        with self.log_file.open("rb") as log:
+            log.seek(since)
+            return log.read().decode(errors="replace")
 
     def ws(self, path: str) -> str:
         return f"ws://127.0.0.1:{self.port}/{path.lstrip('/')}"

@@ -21,6 +21,7 @@ from typing import NamedTuple
 PROJECT = Path(__file__).resolve().parent.parent
 LONGEST = 120.0  # seconds that a piece of code may take
 WHICH = ("NAME", "USER", "PASSWORD", "HOST", "PORT")  # database it is, of those of one kind
+LOOK = 5.0  # seconds between two looks whether the parent is still there
 SETTINGS = "realtime_project.settings"  # whatever the server's own are: the code is not a server
 
 
@@ -119,7 +120,7 @@ def main() -> None:
 
     django.setup()
     with Waiting(socket.socket(fileno=int(sys.argv[1]))) as waiting:
-        waiting.serve_forever()
+        waiting.serve_forever(poll_interval=LOOK)
 
 
 if __name__ == "__main__":

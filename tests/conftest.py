@@ -119,10 +119,49 @@ def template(once: Once) -> Path:
     return once("template", make_template) / TEMPLATE
 
 
+EVERY_SERVER: list[Server] = []
+
+
 @pytest.fixture(scope="session")
 def servers() -> list[Server]:
     """Every server that was started, for the watch over their logs."""
-    return []
+    return EVERY_SERVER
+
+
+# An idle server takes its share of a core too. Those of a session rest while the worker is at what does not need them.
+resting: dict[str, list[Server]] = {}  # by the fixture that has started them
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+    known = len(EVERY_SERVER)
+    made = yield
+    if fixturedef.scope == "session" and EVERY_SERVER[known:]:
+        resting[fixturedef.argname] = EVERY_SERVER[known:]
+    return made
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name in resting.keys() & used_by(item):
+        for server in resting[name]:
+            if not server.running():
+                server.start()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    yield
+    if nextitem and unit_of(nextitem.nodeid) != unit_of(item.nodeid):
+        unit = [each for each in item.session.items if unit_of(each.nodeid) == unit_of(nextitem.nodeid)]
+        for name in resting.keys() - set().union(*map(used_by, unit)):
+            for server in resting[name]:
+                server.stop()
+
+
+def used_by(item: pytest.Item) -> set[str]:
+    """The fixtures of a test, and theirs."""
+    return set(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
@@ -176,8 +215,8 @@ def own_server(start_server: Callable[..., Server]) -> Server:
 @pytest.fixture(autouse=True)
 def logged_meanwhile(servers: list[Server]) -> Callable[[], dict[Server, str]]:
     """What each server has logged since the test began."""
-    before = {server: len(server.log()) for server in servers}
-    return lambda: {server: server.log()[before.get(server, 0) :] for server in servers}
+    before = {server: server.logged for server in servers}
+    return lambda: {server: server.log(before.get(server, 0)) for server in servers}
 
 
 @pytest.fixture(autouse=True)
