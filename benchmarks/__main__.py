@@ -24,7 +24,7 @@ import psycopg
 from . import cluster, report, servers
 from . import recording as recorder
 from .client import Poller
-from .contestants import AT_HOME, OURS, OURS_HELD, OURS_STORED, PEERS, PRODUCTION, Contestant
+from .contestants import AT_HOME, OURS, OURS_HELD, OURS_STORED, PEERS, PRODUCTION, Contestant, side_by_side
 from .fanout import Crowd, Mode, quiet
 from .generator import Figures
 from .processes import PROJECT, Server
@@ -43,17 +43,17 @@ PICTURES = 50
 
 
 class Plan(NamedTuple):
-    """How much is measured: rounds with so many readers each, and seconds of each measurement, or turns of them."""
+    """How much is measured: so many readers, by how many times the rounds; seconds of a measurement, or turns of it."""
 
-    readers: tuple[int, ...]
+    readers: dict[int, int]
     rounds: int
     seconds: float
     posting: float
     turns: int
 
 
-FULL = Plan((100, 1_000, 5_000), 3, 1.5, 4, recorder.TURNS)
-QUICK = Plan((100, 1_000), 1, 0.5, 1, 3)
+FULL = Plan({100: 1, report.CROWD: 2, report.MANY: 1}, 3, 1.5, 4, recorder.TURNS)
+QUICK = Plan({100: 1, report.CROWD: 1}, 1, 0.5, 1, 3)
 
 
 class Failed(Exception):
@@ -104,10 +104,10 @@ def fanout(results: Results, contestants: list[Contestant], template: Path, plan
             say(mode, measured)
             results.fanout.setdefault((readers, mode), {}).setdefault(contestant.name, []).append(measured)
 
-    for readers in plan.readers:
-        for number in range(plan.rounds):
-            print(f"\nFan-out to {readers:,} readers, round {number + 1} of {plan.rounds}")
-            for contestant in contestants:
+    for readers, often in plan.readers.items():
+        for number in range(rounds := plan.rounds * often):
+            print(f"\nFan-out to {readers:,} readers, round {number + 1} of {rounds}")
+            for contestant in side_by_side(contestants):
                 if contestant.broadcast:
                     attempt(results, contestant, partial(measure, contestant, readers))
 

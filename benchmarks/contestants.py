@@ -106,6 +106,15 @@ ZEF = Contestant("Zef", (str(PYTHON), "-m", "benchmarks.peers.zef_chat"), enviro
 
 AT_HOME = (OURS, OURS_RAW, OURS_ACTOR, PLAIN, DAPHNE_RAW)  # what `make bench` has without installing anything
 PEERS = (UVICORN_RAW, FASTAPI, PYTHON_SOCKETIO, NODE_SOCKETIO, NODE_WS, ZEF)
+CLOSE = (PLAIN, NODE_WS, OURS, ZEF)  # what is asked of the fan-out compares ours with these
+
+
+def side_by_side(contestants: list[Contestant]) -> list[Contestant]:
+    """The order of a round: next to ours stand those it is compared with, for a machine is faster at one minute than at
+    another.
+    """
+    others = [each for each in contestants if each not in CLOSE]
+    return [*others, *(each for each in CLOSE if each in contestants)]
 
 
 def peers_versions() -> str:

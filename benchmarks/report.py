@@ -164,12 +164,17 @@ def percent(*shares: float) -> str:
     return " / ".join(f"{share:.0%}" for share in shares).replace("% /", " /")
 
 
+def ours_first(rounds: Rounds) -> Rounds:
+    """Whatever the order in which they were measured."""
+    return dict(sorted(rounds.items(), key=lambda each: each[0] != OURS.name))
+
+
 def fanout_table(results: Results, readers: int) -> str:
     """Those who were measured, by mode: the rate, and how many times that ours is."""
     modes = [mode for mode in MODES if (readers, mode) in results.fanout]
     head = "".join(f" {mode} | ours |" for mode in modes)
     lines = [f"| |{head} lost | generator busy | server busy |", f"|---|{'--:|' * (2 * len(modes) + 3)}"]
-    for name in results.fanout[readers, modes[0]]:
+    for name in ours_first(results.fanout[readers, modes[0]]):
         figures = [median_of(results.fanout[readers, mode][name]) for mode in modes]
         cells = ""
         for mode, measured in zip(modes, figures, strict=True):
@@ -186,7 +191,7 @@ def fanout_table(results: Results, readers: int) -> str:
 
 def opening_table(results: Results, readers: int) -> str:
     lines = ["| | KB a connection | connections/s | generator busy | server busy |", "|---|--:|--:|--:|--:|"]
-    for name, rounds in results.fanout[readers, "opening"].items():
+    for name, rounds in ours_first(results.fanout[readers, "opening"]).items():
         figures = median_of(rounds)
         busy = f"{figures['generator']:.0%} | {figures['server']:.0%}"
         lines.append(f"| {name} | {figures['bytes'] / 1000:.1f} | {figures['rate']:,.0f} | {busy} |")
@@ -258,7 +263,7 @@ def servers_table(results: Results) -> str:
 
 
 def picture(results: Results) -> str:
-    measured = {f"{mode}: deliveries/s": results.fanout[CROWD, mode] for mode in MODES}
+    measured = {f"{mode}: deliveries/s": ours_first(results.fanout[CROWD, mode]) for mode in MODES}
     measured["Echo over 50 connections: round trips/s"] = results.echo
     panels = [
         Panel(title, [Bar(name, median_of(each)["rate"], "this " in name) for name, each in rounds.items()])
@@ -280,15 +285,16 @@ def write(results: Results, told: str, rounds: int, minutes: float) -> None:
 
 Written by one run of `make bench-peers`, or of `make bench`, which leaves out the peers that have to be installed;
 `ARGS=--quick` is a glance that writes nothing, `ARGS="--only echo"` one part, `ARGS="--rounds 9"` a steadier run.
-This one had {rounds} {"rounds" if rounds > 1 else "round"} and took {minutes:.0f} minutes.
+This one had {rounds} {"rounds" if rounds > 1 else "round"} and took {minutes:.0f} minutes. The fan-out to
+{CROWD:,} readers, of which most is asked, has twice as many rounds.
 
 {told} What else runs takes from everybody.
 
 The server has one core, the load generator another; they are separate processes. Everybody is measured in turn within
-one round (A B C, A B C …), each time with a fresh server, and figures are medians of the rounds. "Ours" says how many
-times the peer's figure that of this project is: the median over the rounds. "Busy" is the share of its core that a
-process had. A generator near 100 % would be measuring itself; where the server is at 100 %, the server is the limit.
-Absolute figures are this machine's; the ratios travel better.
+one round (A B C, A B C …), those that are asked about next to each other, each time with a fresh server, and figures
+are medians of the rounds. "Ours" says how many times the peer's figure that of this project is: the median over the
+rounds. "Busy" is the share of its core that a process had. A generator near 100 % would be measuring itself; where the
+server is at 100 %, the server is the limit. Absolute figures are this machine's; the ratios travel better.
 {failures}
 ## What is asked, and whether it holds
 
