@@ -68,7 +68,7 @@ $(INSTALLED): requirements.txt | .venv
 services:
 	@missing=""; \
 	command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev/null \
-		|| missing="$$missing chromium-headless-shell"; \
+		|| missing="$$missing chromium chromium-headless-shell"; \
 	$(call databases); \
 	$(call install,the tests)
 
