@@ -28,7 +28,7 @@ from .shell import PROJECT as PROJECT
 PATIENCE = 10.0  # seconds that anything may take on a busy machine before it has failed
 NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # whom clients of plain HTTP trust: reading all authorities takes time
 TEMPLATE = "template.sqlite3"
-PORTS = range(20_000, 32_768)
+PORTS = range(20_000, 32_768)  # below those that the kernel gives to sockets that ask for none
 kept = ExitStack()  # what keeps our ports ours
 atexit.register(kept.close)
 STOPPING = 15.0  # seconds a server gets to leave on SIGTERM before it is killed

@@ -144,9 +144,7 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for name in resting.keys() & used_by(item):
-        for server in resting[name]:
-            if not server.running():
-                server.start()
+        wake(resting[name])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -157,6 +155,13 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         for name in resting.keys() - set().union(*map(used_by, unit)):
             for server in resting[name]:
                 server.stop()
+
+
+def wake(servers: list[Server]) -> None:
+    """Start those that do not run."""
+    for server in servers:
+        if not server.running():
+            server.start()
 
 
 def used_by(item: pytest.Item) -> set[str]:
@@ -313,7 +318,5 @@ def _pair(
 @pytest.fixture
 def killable(_pair: Cluster) -> Cluster:
     """Two servers over that Redis, which these tests may stop and kill."""
-    for server in _pair.servers:
-        if not server.running():
-            server.start()
+    wake(_pair.servers)
     return _pair

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from typing import Any
 
-from tests.helpers import Server
+from tests.helpers import Server, connect
 
 ACTED: dict[str, Any] = {"DJANGO_SETTINGS_MODULE": "tests.acted.settings"}
 
@@ -20,6 +21,29 @@ print(json.dumps([bytes(event.content).decode() for event in events]))
 async def logged(server: Server) -> list[str]:
     """What the actors have published to their durable log, in order."""
     return await asyncio.to_thread(server.python, LOG)
+
+
+async def left(server: Server) -> Counter[str]:
+    """What its process holds, of who asks too: how many of each."""
+    async with connect(server.ws("ws/acted/left/")) as staff:
+        told = await staff.recv_json()
+    return Counter(told.pop("tasks")) + Counter(told)
+
+
+async def left_by_all(server: Server) -> Counter[str]:
+    """The same, as soon as nobody but who asks is there. What comes and goes by itself may be among it."""
+    async with asyncio.timeout(15):
+        while (found := await left(server))["connections"] > 1 or found["actors"] or found["rows"]:
+            await asyncio.sleep(0.2)
+    return found
+
+
+async def nothing_more(server: Server, before: Counter[str]) -> None:
+    """Returns when its process holds nothing that it did not hold before; fails, with what it still holds."""
+    deadline = asyncio.get_running_loop().time() + 15
+    while more := await left(server) - before:
+        assert asyncio.get_running_loop().time() < deadline, more
+        await asyncio.sleep(0.2)
 
 
 def game(server: Server, code: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from actors.consumers import ActorConsumer
 from actors.messages import Message
 from actors.rules import Rules
 from actors.states import State
-from tests.acted.reading import ACTED, logged
+from tests.acted.reading import ACTED, left_by_all, logged, nothing_more
 from tests.helpers import PATIENCE, Server, Socket, browser, connect, guest, unique
 
 
@@ -469,24 +469,14 @@ async def test_a_thousand_come_and_go_and_leave_nothing(start_server) -> None:
                 await socket.send(word)
             await socket.recv()
 
-    async def left() -> dict[str, Any]:
-        async with connect(server.ws("ws/acted/left/")) as staff:
-            return await staff.recv_json()
-
     alarm = '{"type":"Alarm","seconds":0,"word":"x"}'
     await visit("ws/acted/", "louder", "later", "call")
-    await asyncio.sleep(1.5)
-    async with asyncio.timeout(15):
-        while (before := await left())["rows"]:
-            await asyncio.sleep(0.3)
+    before = await left_by_all(server)
     for _ in range(20):
         await asyncio.gather(*(visit("ws/acted/", "louder", "later", "call") for _ in range(25)))
         await asyncio.gather(*(visit("ws/acted/kept/", "add", alarm) for _ in range(25)))
-    deadline = asyncio.get_running_loop().time() + 15
-    while (after := await left()) != before:
-        assert asyncio.get_running_loop().time() < deadline, (before, after)
-        await asyncio.sleep(0.3)
-    assert after["actors"] == after["sessions"] == after["timers"] == after["rows"] == 0
+    assert not any(before[each] for each in ("actors", "sessions", "timers", "rows"))
+    await nothing_more(server, before)
 
 
 ACTORS = """

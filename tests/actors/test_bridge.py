@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.acted.reading import ACTED
+from tests.acted.reading import ACTED, left
 from tests.actors.remote import make
 from tests.helpers import PATIENCE, Server, Socket, connect
 
@@ -55,9 +55,8 @@ async def send(source: Socket, numbers: range) -> None:
 
 async def tasks(server: Server) -> list[str]:
     """Those of outbound clients that run in it."""
-    async with connect(server.ws("ws/acted/left/")) as watching:
-        left = await watching.recv_json()
-    return [task for task in left["tasks"] if task.startswith(("WebSocketClient.", "Link.", "Durable.", "Inward."))]
+    theirs = ("WebSocketClient.", "Link.", "Durable.", "Inward.")
+    return [held for held in await left(server) if held.startswith(theirs)]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acted.reading import ACTED, logged
+from tests.acted.reading import ACTED, left_by_all, logged, nothing_more
 from tests.actors.remote import make, remote, until
 from tests.helpers import Server, Socket, connect, running
 
@@ -53,15 +53,10 @@ async def test_an_actor_starts_a_client_and_stops_it(reaching: Server) -> None:
 
 async def test_a_client_ends_with_the_actor_that_has_started_it(start_server: Callable[..., Server]) -> None:
     server = start_server(**ACTED, OUTBOUND_ALLOW="127.0.0.1")
-
-    async def left() -> object:
-        async with connect(server.ws("ws/acted/left/")) as staff:
-            return await staff.recv_json()
-
     async with remote() as there:
         async with connect(server.ws("ws/acted/reaching/")) as ann:
             await told(ann, "stop", "stopped")
-        before = await left()
+        before = await left_by_all(server)
         for _ in range(5):
             async with connect(server.ws("ws/acted/reaching/")) as ann:
                 await told(ann, f"start {there.url}", "started")
@@ -70,9 +65,7 @@ async def test_a_client_ends_with_the_actor_that_has_started_it(start_server: Ca
                 await until(lambda opened=opened: len(there.received) == opened)  # type: ignore[misc]
             await until(lambda opened=opened: len(there.closes) == opened)  # type: ignore[misc]
         assert {code for code, _ in there.closes} == {1001}
-        async with asyncio.timeout(10):
-            while await left() != before:
-                await asyncio.sleep(0.2)
+        await nothing_more(server, before)
 
 
 async def test_z61_a_row_has_an_actor_driven_until_it_is_done(reaching: Server) -> None:
