@@ -14,8 +14,9 @@ from .generator import Figures, Window, family, main, memory
 
 SIZE = 128  # bytes of a message on the wire, its JSON included
 TEXT = "x" * (SIZE - len(json.dumps({"message": ""})))
+LONGEST = 60.0  # seconds for what is in flight to reach all, of whoever is slow; bursts get as long as is measured
 SILENCE = 1.5  # seconds without a delivery while the server does nothing: what is missing will not come
-SILENCES = 5  # times as long as a measurement it may take with all its silences
+SILENCES = 10  # times as long as is measured, all silences together
 RESTING = 0.2  # share of a core below which a server does nothing
 
 
@@ -124,10 +125,11 @@ class Measurement:
         `lost` is the share that never came, `published` all messages, those of the warm-up included.
         """
         crowd, already = self.crowd, self.crowd.published
+        longest = seconds if mode.bursts else LONGEST
         crowd.begin(mode)
-        self._go_on(Window(self.servers), warm_up, warm_up + 1)
+        self._go_on(Window(self.servers), warm_up, warm_up + longest)
         before, lost, window = crowd.delivered, crowd.lost, Window(self.servers)
-        self._go_on(window, seconds, 2 * seconds)
+        self._go_on(window, seconds, seconds + longest)
         delivered, missing = crowd.delivered - before, crowd.lost - lost
         result = window.result(delivered)
         crowd.mode = Mode("none", 0)
@@ -138,7 +140,7 @@ class Measurement:
     def _go_on(self, window: Window, at_least: float, at_most: float) -> None:
         """Until a round ends after the one, or until the other; with silences, not for ever."""
         crowd, ended = self.crowd, -1
-        while (took := window.took) < at_most and window.elapsed < SILENCES * at_most:
+        while (took := window.took) < at_most and window.idle < SILENCES * at_least:
             if took >= at_least:
                 if ended < 0:
                     ended = self._rounds()

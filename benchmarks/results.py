@@ -14,9 +14,9 @@ def median_of(rounds: list[Figures]) -> Figures:
 
 
 def times(rounds: Rounds, ours: str, theirs: str, key: str = "rate") -> float | None:
-    """How many times theirs ours is: the median over the rounds, each of which measured both."""
+    """How many times theirs ours is: the median over the rounds, each of which measured both. None: of nothing."""
     pairs = list(zip(rounds.get(ours, []), rounds.get(theirs, []), strict=False))
-    return median(a[key] / b[key] for a, b in pairs) if pairs else None
+    return median(a[key] / b[key] for a, b in pairs) if pairs and all(b[key] for _, b in pairs) else None
 
 
 @dataclass

@@ -37,11 +37,9 @@ class Herald:
     async def _tell(self, events: Sequence[Event]) -> None:
         """The loop turns in between: those it is told to may be thousands."""
         frames = Run([Event(protocol.announcement(str(event.content))) for event in events])
-        for some in registry.crowd.parts():
-            for connection in some:
-                if connection.mode == MODE:
-                    connection.write(frames)
-            await asyncio.sleep(0)
+        async for connection in registry.crowd:
+            if connection.mode == MODE:
+                connection.write(frames)
 
 
 async def tell() -> None:

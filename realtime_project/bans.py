@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 
 from . import database
 from .models import Ban
-from .registry import Connection, registry
+from .registry import registry
 
 logger = logging.getLogger(__name__)
 
@@ -121,9 +121,9 @@ class Bans:
         users = frozenset(user for user, _ in rows if user is not None)
         networks = frozenset(address for _, address in rows if address is not None)
         if self.know(users, networks):
-            for some in registry.crowd.parts():
-                self.close(some)
-                await asyncio.sleep(0)
+            async for connection in registry.crowd:
+                if self.refuse(connection.user, connection.client_ip):
+                    connection.close_soon(BANNED, REASON)
 
     def know(self, users: frozenset[Any], networks: frozenset[str]) -> bool:
         """These are banned, and nobody else. Whether that is news."""
@@ -132,12 +132,6 @@ class Bans:
             return False
         self._users, self._networks, self._ranges = users, networks, _ranges(networks)
         return True
-
-    def close(self, connections: Iterable[Connection]) -> None:
-        """Close those that may not be here."""
-        for connection in connections:
-            if self.refuse(connection.user, connection.client_ip):
-                connection.close_soon(BANNED, REASON)
 
     def _covers(self, address: str) -> bool:
         try:

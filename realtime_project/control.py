@@ -266,11 +266,7 @@ async def _meant(order: Close | Look) -> list[registry.Connection]:
     if isinstance(order, Close) and order.connection is not None:
         one = registry.registry.connections.get(order.connection)
         return [one] if one else []
-    found: list[registry.Connection] = []
-    for some in registry.registry.crowd.parts():
-        found += [connection for connection in some if _is_about(order, connection)]
-        await asyncio.sleep(0)
-    return found
+    return [connection async for connection in registry.registry.crowd if _is_about(order, connection)]
 
 
 def _is_about(order: Close | Look, connection: registry.Connection) -> bool:

@@ -1,12 +1,13 @@
 """Thousands of things in parts, each small enough for one turn of the event loop.
 
 The rule: nobody touches all of them at a stretch, be it to copy a list of them. Memory that was not used for a while
-takes its time to come. Pure.
+takes its time to come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Generic, TypeVar
 
 PART = 64  # at most
@@ -50,6 +51,13 @@ class Crowd(Generic[T]):
         if len(part) == PART:
             self._with_room.append(part)
         del part[one]
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """All who are there, as they are when their part is reached. The loop turns after each part."""
+        for part in self.parts():
+            while part:  # whoever has had their turn is not held
+                yield part.pop()
+            await asyncio.sleep(0)
 
     def parts(self, which: int = 0, of: int = 1) -> Iterator[list[T]]:
         """All who are there, as they are when their part is reached; or every so manieth part, from `which` on."""

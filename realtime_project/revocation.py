@@ -65,17 +65,15 @@ async def watch(connections: Crowd[Any]) -> None:
 async def look(connections: Crowd[Any]) -> None:
     """Close with 4401 those whose proof no longer holds."""
     proofs: set[Proof] = set()
-    for some in connections.parts():
-        proofs.update(connection.proof for connection in some if connection.proof)
-        await asyncio.sleep(0)
+    async for connection in connections:
+        if connection.proof:
+            proofs.add(connection.proof)
     ended = proofs and await database.run(no_longer, proofs)
     if not ended:
         return
-    for some in connections.parts():
-        for connection in some:
-            if connection.proof in ended:
-                connection.close_soon(ENDED, "log in again")
-        await asyncio.sleep(0)
+    async for connection in connections:
+        if connection.proof in ended:
+            connection.close_soon(ENDED, "log in again")
 
 
 def no_longer(proofs: Iterable[Proof]) -> set[Proof]:

@@ -152,11 +152,9 @@ class Server(DaphneServer):  # type: ignore[misc]
             for port in self.ports:
                 port.stopListening()
             await _done(self.on_drain)
-            for some in self._crowd.parts():
-                for protocol in some:
-                    if isinstance(protocol, Wire):
-                        protocol.close(1012, "service restart")
-                await asyncio.sleep(0)
+            async for protocol in self._crowd:
+                if isinstance(protocol, Wire):
+                    protocol.close(1012, "service restart")
             if running := self._applications():
                 await asyncio.wait(running, timeout=began + self.limits.drain - self.loop.time())
             left = max(LAST_WORDS, began + self.limits.drain - self.loop.time())
@@ -230,10 +228,8 @@ class Server(DaphneServer):  # type: ignore[misc]
         """Close what is idle, and end what does not end by itself."""
         while True:
             await asyncio.sleep(LOOK)
-            for some in self._crowd.parts():
-                while some:  # and nobody is held, while this sleeps, who would be freed
-                    self._look_at(some.pop())
-                await asyncio.sleep(0)
+            async for protocol in self._crowd:
+                self._look_at(protocol)
 
     def _look_at(self, protocol: Any) -> None:
         details = self.connections.get(protocol)

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from realtime_project import bans
+from realtime_project.crowd import Crowd
 from realtime_project.models import Ban
 
 
@@ -60,19 +61,24 @@ def test_a_ban_of_nobody_or_of_no_length_is_an_error(wrong: dict[str, Any]) -> N
         bans.ban(**{"hours": 1, **wrong})
 
 
-def test_only_those_who_are_newly_banned_are_closed() -> None:
-    kept = bans.Bans()
-    closed: list[str] = []
+class Guest:
+    def __init__(self, user: Any, client_ip: str) -> None:
+        self.user, self.client_ip = SimpleNamespace(pk=user), client_ip
+        self.closes: list[int] = []
 
-    def connection(name: str, user: Any, address: str) -> Any:
-        return SimpleNamespace(
-            user=SimpleNamespace(pk=user), client_ip=address, close_soon=lambda code, reason: closed.append(name)
-        )
+    def close_soon(self, code: int, reason: str) -> None:
+        self.closes.append(code)
 
-    people = [connection("ann", 1, "10.0.0.1"), connection("bob", None, "10.0.0.2"), connection("eve", 3, "10.9.0.3")]
-    assert kept.know(frozenset([1]), frozenset(["10.9.0.0/16"]))
-    assert not kept.know(frozenset([1]), frozenset(["10.9.0.0/16"]))
-    kept.close(people)
-    assert closed == ["ann", "eve"]
-    assert kept.know(frozenset(), frozenset())
+
+@pytest.mark.django_db
+async def test_those_who_are_newly_banned_are_closed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, holding = bans.Bans(), [(1, None), (None, "10.9.0.0/16")]
+    ann, bob, eve = people = [Guest(1, "10.0.0.1"), Guest(None, "10.0.0.2"), Guest(3, "10.9.0.3")]
+    monkeypatch.setattr(bans, "registry", SimpleNamespace(crowd=Crowd(people)))
+    monkeypatch.setattr(bans, "_read", lambda: list(holding))
+    await kept.look()
+    await kept.look()
+    assert (ann.closes, bob.closes, eve.closes) == ([bans.BANNED], [], [bans.BANNED])
+    holding.clear()
+    await kept.look()
     assert not any(kept.refuse(each.user, each.client_ip) for each in people)

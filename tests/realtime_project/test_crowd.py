@@ -1,5 +1,7 @@
 """A crowd has all who came and have not gone, in parts that stay small, also while somebody goes round."""
 
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,3 +50,18 @@ def test_who_comes_and_goes_meanwhile_neither_ends_a_round_nor_hides_the_others(
         crowd.add(1_000_000 + number)
     assert set(seen) >= set(range(4 * PART - 1))
     assert 4 * PART - 1 not in seen
+
+
+async def test_the_loop_turns_after_each_part() -> None:
+    crowd, seen = Crowd(range(3 * PART)), list[int]()
+
+    async def go_round() -> None:
+        async for one in crowd:
+            seen.append(one)
+
+    going = asyncio.create_task(go_round())
+    for parts in range(1, 4):
+        await asyncio.sleep(0)
+        assert len(seen) == parts * PART
+    await going
+    assert sorted(seen) == list(range(3 * PART))
