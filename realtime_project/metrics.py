@@ -25,7 +25,8 @@ from .commits import Commits
 from .control import PREFIX as CONTROL
 from .figures import counters
 from .hub import Hub
-from .registry import registry
+from .registry import registry, storable
+from .topics import NAME
 
 TICK = 0.05  # seconds between two looks at how late the loop is
 STEP = 5  # seconds of a point of the history
@@ -121,7 +122,7 @@ class Meter:
         }
 
     def _topics(self, passed: float) -> list[dict[str, Any]]:
-        """The busiest topics: [{"name", "durable", "subscribers", "rate": events a second}]."""
+        """The busiest topics: [{"name", "durable", "subscribers", "rate": events a second}]. Clients name some."""
         feeds = [feed for name, feed in (Hub.here.feeds if Hub.here else {}).items() if not name.startswith(CONTROL)]
         before, self._passed = self._passed, {feed.name: feed.passed for feed in feeds}
         rows = (
@@ -129,7 +130,12 @@ class Meter:
             for feed in feeds
         )
         return [
-            {"name": name, "durable": durable, "subscribers": subscribers, "rate": round(events / passed, 1)}
+            {
+                "name": storable(name, NAME),
+                "durable": durable,
+                "subscribers": subscribers,
+                "rate": round(events / passed, 1),
+            }
             for events, subscribers, name, durable in heapq.nlargest(TOPICS, rows)
         ]
 

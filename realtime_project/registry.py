@@ -324,13 +324,13 @@ class Registry:
             server_id=self.server_id,
             channel_id=connection.channel_id,
             endpoint=connection.endpoint[:255],
-            path=_kept(connection.path, 2048),
+            path=storable(connection.path, 2048),
             mode=connection.mode,
             client_ip=connection.client_ip[:45],
             client_port=connection.client_port,
-            origin=connection.origin and _kept(connection.origin, 255),
+            origin=connection.origin and storable(connection.origin, 255),
             user_id=_user_of(connection),
-            subprotocol=connection.subprotocol and _kept(connection.subprotocol, 255),
+            subprotocol=connection.subprotocol and storable(connection.subprotocol, 255),
             connected_at=connection.connected_at,
             **_actor_columns(connection.actor),
             **{name: getattr(connection, name) for name in (*COUNTED, "unsent")},
@@ -345,10 +345,10 @@ def _actor_columns(actor: Actor | None) -> dict[str, Any]:
     except Exception as error:  # somebody else's code
         state = f"<{type(actor.state).__name__}, whose repr raised {type(error).__name__}>"
     last = datetime.fromtimestamp(actor.last_message_at, UTC)
-    return {"state": _kept(state, STATE), "session": actor.session, "last_message_at": last}
+    return {"state": storable(state, STATE), "session": actor.session, "last_message_at": last}
 
 
-def _kept(text: str, size: int) -> str:
+def storable(text: str, size: int) -> str:
     """What a client says of itself, as every database takes it: of its size, without NUL and halves of characters. One
     row that no database takes would keep all others of its batch out.
     """

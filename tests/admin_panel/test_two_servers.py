@@ -1,6 +1,7 @@
 """The panel of one server steers the clients of another, over Redis and PostgreSQL."""
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -134,3 +135,15 @@ async def test_a_client_cannot_spoil_the_list_for_the_others(steered: Cluster) -
         page = await asyncio.to_thread(boss.get, "/admin/realtime_project/connection/", q=name)
         assert page.text.count('name="_selected_action"') == 2
         assert "<script>/" not in page.text
+        await reported(here, rf"demo.room:\\0.*{name}<script>", f"demo.room:{name}")
+
+
+async def reported(server: Server, *names: str) -> None:
+    """Returns when the servers' rows have topics of these patterns among their busiest."""
+    code = "from realtime_project import registry\nrows = registry.servers().defer(None)\n"
+    code += "print(json.dumps([topic['name'] for row in rows for topic in row.topics]))"
+    async with asyncio.timeout(15):
+        found: list[str] = []
+        while not all(any(re.fullmatch(name, topic) for topic in found) for name in names):
+            found = await asyncio.to_thread(server.python, code)
+            await asyncio.sleep(0.2)

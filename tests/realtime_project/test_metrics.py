@@ -154,7 +154,7 @@ def test_the_busiest_topics_are_reported_and_orders_are_not(
 ) -> None:
     feeds = {
         name: SimpleNamespace(name=name, passed=0, members=range(members), durable=name == "kept")
-        for name, members in (("kept", 2), ("quiet", 9), ("control:abc", 1))
+        for name, members in (("kept", 2), ("quiet\0", 9), ("control:abc", 1))
     }
     monkeypatch.setattr(Hub, "here", SimpleNamespace(feeds=feeds, waiting=0, seats=[]))
     meter = Meter()
@@ -162,7 +162,7 @@ def test_the_busiest_topics_are_reported_and_orders_are_not(
     feeds["kept"].passed += 10
     assert meter._topics(5.0) == [
         {"name": "kept", "durable": True, "subscribers": 2, "rate": 2.0},
-        {"name": "quiet", "durable": False, "subscribers": 9, "rate": 0.0},
+        {"name": r"quiet\0", "durable": False, "subscribers": 9, "rate": 0.0},
     ]
 
 
