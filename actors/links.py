@@ -191,9 +191,9 @@ class Link:
                 if waiting:
                     item = waiting.take()
                     self._flying.append(item)
-                    await socket.send(item.content)
-                    counts.messages_out += 1
+                    counts.messages_out += 1  # also if the connection breaks now: it is among the unconfirmed then
                     counts.bytes_out += item.size
+                    await socket.send(item.content)
                 elif self._farewell:
                     await socket.close(*self._farewell)
                     if socket.protocol.close_rcvd and not socket.protocol.close_rcvd_then_sent:

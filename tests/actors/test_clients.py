@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -217,6 +218,28 @@ async def test_what_was_sent_into_a_connection_that_broke_is_counted(hasty: None
             await until(lambda: client.counts.unconfirmed)
             assert (client.counts.unconfirmed, client.counts.gaps) == (10, 1)
             assert client.last_error == "the connection broke"
+
+
+async def test_what_meets_the_break_is_sent_and_unconfirmed(hasty: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each message is counted once, also the one whose sending finds that the connection is over."""
+    outbox = topic()
+    send, breaks = ClientConnection.send, [True]
+
+    async def sent(socket: ClientConnection, content: Any) -> None:
+        if content == "2" and breaks and breaks.pop():
+            socket.transport.abort()
+            await socket.wait_closed()
+        await send(socket, content)
+
+    monkeypatch.setattr(ClientConnection, "send", sent)
+    async with remote() as there, running(WebSocketClient(there.url, out_stream_from=[outbox])) as client:
+        await until(lambda: there.sockets)
+        for number in range(5):
+            await outbox.publish(str(number))
+        await until(lambda: there.received[-1:] == ["4"])
+        assert "2" not in there.received
+        assert client.counts.messages_out + client.counts.dropped == 5
+        assert client.counts.unconfirmed >= 1
 
 
 async def test_a_message_that_is_too_large_ends_the_connection_with_1009() -> None:

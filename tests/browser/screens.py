@@ -10,12 +10,15 @@ NARROW: ViewportSize = {"width": 390, "height": 844}
 def too_small(targets: Locator) -> list[Any]:
     """Those of the targets that a finger misses, being less than 44 CSS pixels wide or high: names with sizes.
 
-    Rounded, since a row that is still sliding in measures 43.99999.
+    Rounded, since a row that is still sliding in measures 43.99999. Again, where one was drawn anew between being found
+    and being measured, and has no size any more.
     """
-    found: list[Any] = targets.evaluate_all(
-        """targets => targets
-            .map((target) => [target.ariaLabel ?? target.textContent.trim(), target.getBoundingClientRect()])
-            .map(([name, box]) => [name, Math.round(box.width), Math.round(box.height)])
-            .filter(([name, width, height]) => width < 44 || height < 44)"""
-    )
+    found: list[Any] | None = None
+    while found is None:
+        found = targets.evaluate_all(
+            """targets => targets.some((target) => !target.isConnected) ? null : targets
+                .map((target) => [target.ariaLabel ?? target.textContent.trim(), target.getBoundingClientRect()])
+                .map(([name, box]) => [name, Math.round(box.width), Math.round(box.height)])
+                .filter(([name, width, height]) => width < 44 || height < 44)"""
+        )
     return found
