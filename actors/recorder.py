@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from realtime_project import database
+from realtime_project.texts import storable
 
 from . import recordings
 from .graph import name_of
@@ -152,7 +153,7 @@ class Tape:
 
     def _column(self, text: str, most: int = NAME) -> str:
         """A text as every database takes it: without secrets, half characters and NUL."""
-        return self.secrets.text(text).encode(errors="replace").decode().replace("\0", "\\0")[:most]
+        return storable(self.secrets.text(text), most)
 
     def _is_again(self, step: Noted) -> bool:
         """Whether the message had been put aside: those that were come back at once when the state has changed."""

@@ -78,6 +78,10 @@ class Redis(Process):
         except OSError:
             return False
 
+    def channels(self) -> set[str]:
+        """Those that anybody is subscribed to."""
+        return set(self.ask("PUBSUB CHANNELS").split()[2::2])
+
     def published(self) -> int:
         """PUBLISH commands so far, as Redis counts them."""
         lines = self.ask("INFO commandstats").splitlines()

@@ -25,7 +25,8 @@ from .commits import Commits
 from .control import PREFIX as CONTROL
 from .figures import counters
 from .hub import Hub
-from .registry import registry, storable
+from .registry import registry
+from .texts import storable
 from .topics import NAME
 
 TICK = 0.05  # seconds between two looks at how late the loop is

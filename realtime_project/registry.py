@@ -33,6 +33,7 @@ from .feeds import Event
 from .hub import LIMIT
 from .models import Connection as ConnectionRow
 from .models import Server
+from .texts import storable
 from .topics import PublishError, Topic
 
 logger = logging.getLogger(__name__)
@@ -346,13 +347,6 @@ def _actor_columns(actor: Actor | None) -> dict[str, Any]:
         state = f"<{type(actor.state).__name__}, whose repr raised {type(error).__name__}>"
     last = datetime.fromtimestamp(actor.last_message_at, UTC)
     return {"state": storable(state, STATE), "session": actor.session, "last_message_at": last}
-
-
-def storable(text: str, size: int) -> str:
-    """What a client says of itself, as every database takes it: of its size, without NUL and halves of characters. One
-    row that no database takes would keep all others of its batch out.
-    """
-    return text[:size].encode(errors="replace").decode().replace("\0", "\\0")[:size]
 
 
 def _user_of(connection: Connection) -> Any:
