@@ -22,7 +22,7 @@ from unfold.widgets import (
 )
 
 from realtime_project import bans, control
-from realtime_project.actions import Action, Data, Done, Reasoned, count, names_of, publishable
+from realtime_project.actions import Action, Data, Done, Gone, Reasoned, count, names_of, publishable
 from realtime_project.feeds import Content
 from realtime_project.models import Ban, Connection, Server, TopicHead
 from realtime_project.record import Target, target_of
@@ -109,7 +109,7 @@ class BanForm(Reasoned):
 def close(request: HttpRequest, rows: Sequence[Connection], data: Data) -> Done:
     gone = control.close_all([row.pk for row in rows], data["code"], data["reason"])
     if not gone:
-        raise LookupError("They have left already.")
+        raise Gone
     what = f"Closed with {data['code']} {data['reason']}".strip()
     return Done(f"Closing {count(len(gone), 'connection')}.", what, [target_of(row) for row in rows if row.pk in gone])
 
@@ -124,7 +124,7 @@ def close_user(request: HttpRequest, people: Sequence[Any], data: Data) -> Done:
 def stop(request: HttpRequest, rows: Sequence[Connection], data: Data) -> Done:
     gone = control.stop_all([row.pk for row in rows])
     if not gone:
-        raise LookupError("They have stopped already.")
+        raise Gone
     return Done(f"Stopping {count(len(gone), 'actor')}.", "Stopped", [target_of(row) for row in rows if row.pk in gone])
 
 

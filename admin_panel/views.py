@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from realtime_project import overview, registry, routing
-from realtime_project.actions import MOST, Action, collect
+from realtime_project.actions import MOST, Action, Gone, collect
 from realtime_project.commits import Unavailable
 from realtime_project.record import record
 from realtime_project.topics import PublishError
@@ -38,20 +38,26 @@ def order(request: HttpRequest, name: str, ids: list[str] | None = None) -> Http
         back = reverse(action.back)
     targets = action.find(ids)
     if action.targets and not targets:
-        messages.warning(request, "There is nothing left to do: they have gone.")
-        return redirect(back)
+        return _nothing_left(request, back)
     form = action.form(request.POST) if confirmed else action.form(initial=request.GET.dict())
     if confirmed and form.is_valid():
         try:
             with transaction.atomic():
                 done = action.carry_out(request, targets, form.cleaned_data)
                 record(request.user, done.what, form.cleaned_data["why"], done.targets)
+        except Gone:
+            return _nothing_left(request, back)
         except (LookupError, ValueError, PublishError, Unavailable) as error:
             form.add_error(None, str(error))
         else:
             messages.success(request, done.said)
             return redirect(back)
     return TemplateResponse(request, "admin_panel/order.html", _context(request, action, form, ids, targets, back))
+
+
+def _nothing_left(request: HttpRequest, back: str) -> HttpResponse:
+    messages.warning(request, "There is nothing left to do: they have gone.")
+    return redirect(back)
 
 
 def _context(

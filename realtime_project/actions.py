@@ -27,6 +27,10 @@ MOST = 1_000  # targets of one order
 RESERVED = {registry.presence.name, control.announcements.name}  # written by the house alone
 
 
+class Gone(LookupError):
+    """All that an order is about has gone between the question and the deed: nothing to do, and no mistake."""
+
+
 class Done(NamedTuple):
     said: str  # to who ordered it
     what: str  # for the record

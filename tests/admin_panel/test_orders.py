@@ -4,11 +4,16 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+from django.contrib.admin.models import LogEntry
+from django.db.models.functions import Now
+from django.test import Client
 
+from realtime_project.models import Server as ServerRow
 from tests.admin_panel.conftest import ORDERS, STAFF, Desk, hire
 from tests.helpers import ChatClient, Server, Socket, connect, guest, unique
 
@@ -232,6 +237,19 @@ async def test_z72_an_actor_is_stopped_which_is_not_a_close(server: Server, desk
         for gone in (id, other):
             assert (await asyncio.to_thread(at.order, "stop", targets=gone)).is_redirect  # stopped already: no error
         await stays(stayed, plain)
+
+
+@pytest.mark.parametrize("order", ["close", "stop"])
+def test_who_goes_while_the_order_is_given_is_no_error(
+    rows: dict[str, Any], enter: Callable[[str], Client], order: str
+) -> None:
+    """Its row is there still when the order looks for it; its server no longer is when it is carried out."""
+    ServerRow.objects.update(seen_at=Now() - timedelta(hours=1))
+    form = {"confirmed": "1", "targets": rows["realtime_project/connection"], "why": "x", "code": "4410"}
+    answer = enter("boss").post(f"/admin/orders/{order}/", form, follow=True)
+    assert [code for _, code in answer.redirect_chain] == [302]
+    assert "There is nothing left to do: they have gone." in answer.content.decode()
+    assert not LogEntry.objects.filter(change_message__contains="Why:").exists()
 
 
 async def test_what_no_close_frame_can_carry_is_explained(server: Server, desk: Desks) -> None:
