@@ -31,7 +31,7 @@ from .http_wire import Channels
 from .inbox import Inbox
 from .lanes import Flusher
 from .limits import Limits
-from .wire import LINGER, Wire, WireFactory
+from .wire import Wire, WireFactory
 
 reactor: Any = _reactor
 logger = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         self.ws_factory.setProtocolOptions(
             allowNullOrigin=True,
             autoPingInterval=0,
-            closeHandshakeTimeout=LINGER,
+            closeHandshakeTimeout=0,
             echoCloseCodeReason=True,
             maxFramePayloadSize=self.limits.max_message,
             maxMessagePayloadSize=self.limits.max_message,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import http
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Protocol
 
@@ -68,7 +68,7 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
     _pong: bytes | None = None  # waits until the client reads again
     _denial: dict[str, Any] | None = None
     _room: asyncio.Future[None] | None = None
-    _deadline: Any = None
+    _deadline: asyncio.TimerHandle | None = None
 
     # the handshake --------------------------------------------------------------------------------------------
     def connectionMade(self) -> None:
@@ -384,7 +384,7 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
                 self.flush()
             self.said_goodbye = True
             self._pending.clear()
-            self.sendCloseFrame(code, frames.close_reason(reason))
+            self._send_close(code, frames.close_reason(reason))
             self._let_in()
 
     def _fail_connection(self, code: int = GOING_AWAY, reason: str = "") -> None:
@@ -401,12 +401,26 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
         """The last close frame. It is read even if the client still sends: our side ends first, all of it soon."""
         if self.state == self.STATE_OPEN:
             self.said_goodbye = True
-            self.sendCloseFrame(code, reason)
+            self._send_close(code, reason)
             if self.lane.send:
                 self.transport.loseWriteConnection()
                 self._let_in()
                 return
         self.dropConnection(abort=False)
+
+    def _send_close(self, code: int | None, reason: bytes | None) -> None:
+        self.sendCloseFrame(code, reason)
+        self._within_linger(self._give_up)
+
+    def _within_linger(self, end: Callable[[], object]) -> None:
+        """Instead of what was to end it before. Autobahn's own timer counts whole seconds: up to one too few."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.server.loop.call_later(LINGER, end)
+
+    def _give_up(self) -> None:
+        """The client does not answer our close. Cut it off only where it does not even take what was sent."""
+        self.dropConnection(abort=_held_by(self.transport) > 0)
 
     def _after_answers(self, code: int | None, reason: bytes | None) -> None:
         """Let an application that is not busy answer what came before the end, often in the same segment."""
@@ -434,20 +448,16 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
         self._after_answers(code, reasonRaw)
         return True
 
-    def onCloseHandshakeTimeout(self) -> None:
-        """The client does not answer our close. Cut it off only where it does not even take what was sent."""
-        self.closeHandshakeTimeoutCall = None
-        self.dropConnection(abort=_held_by(self.transport) > 0)
-
     def dropConnection(self, abort: bool = False) -> None:
         if self.state != self.STATE_CLOSED:
             super().dropConnection(abort)
             if not abort:  # what is written may still leave, but not for ever
-                self._deadline = self.server.loop.call_later(LINGER, self.transport.abortConnection)
+                self._within_linger(self.transport.abortConnection)
 
     def connectionLost(self, reason: Any) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+            self._deadline = None
         self.lane.free, self.lane.wire = False, None
         self.stopProducing()
         super().connectionLost(reason)

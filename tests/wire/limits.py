@@ -2,4 +2,5 @@
 
 LIMIT = 2 * 1024 * 1024  # bytes: WEBSOCKET_MAX_MESSAGE_SIZE
 HASTE = 1  # seconds: the timeouts of the hasty server
+LINGER = 2  # seconds that a client has to answer a close
 SMALL = 1_000  # bytes: max_size of the consumer at ws/small/

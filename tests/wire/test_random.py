@@ -18,9 +18,7 @@ from tests.wire.frames import Message, Opcode
 
 EXAMPLES = int(os.environ.get("WIRE_EXAMPLES", "60"))
 MOST_PIECES = 60  # each takes a millisecond
-examples = settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
-)
+examples = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
 
 masks = st.binary(min_size=4, max_size=4)
 sizes = st.one_of(st.integers(0, 140), st.sampled_from([125, 126, 127, 65_535, 65_536]))
