@@ -9,8 +9,9 @@ import os
 import re
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import environ
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
@@ -20,6 +21,8 @@ from . import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STATE_DIR = BASE_DIR / "var"  # what a development server keeps: ignored by git
+
+SQLITE, POSTGRESQL = "django.db.backends.sqlite3", "django.db.backends.postgresql"
 
 env = environ.Env()
 mistakes: list[str] = []
@@ -54,6 +57,20 @@ def count(name: str, default: int, least: int = 1) -> int:
 def flag(name: str, default: bool) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     return read(name, lambda text: words.get(text.lower()), default, "1 or 0", lambda _: True)
+
+
+def database(name: str, file: Path) -> dict[str, Any]:
+    """What a database's URL says, or that file. A wrong one may hold a password: it is not repeated."""
+    default: dict[str, Any] = {"ENGINE": SQLITE, "NAME": str(file)}
+    if not (url := os.environ.get(name)):
+        return default
+    with suppress(ValueError):
+        if env.DB_SCHEMES.get(url.partition(":")[0]) in (SQLITE, POSTGRESQL):
+            found: dict[str, Any] = env.db_url_config(url)
+            if found["NAME"]:
+                return found
+    mistakes.append(f"{name} must be like sqlite:////path/to/file or postgres://user:password@host:5432/name.")
+    return default
 
 
 def networks(name: str, default: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
@@ -188,8 +205,9 @@ TEMPLATES = [
 ]
 
 # Databases ------------------------------------------------------------------------------------------------------
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'db.sqlite3'}")}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+DATABASES = {"default": database("DATABASE_URL", STATE_DIR / "db.sqlite3")}
+URL_OPTIONS = DATABASES["default"].get("OPTIONS", {})  # such as sslmode
+if DATABASES["default"]["ENGINE"] == SQLITE:
     # Writers queue for the lock instead of failing half-way; FULL, so that what was acknowledged survives power loss.
     DATABASES["default"] |= {
         "CONN_MAX_AGE": 0,  # under ASGI every request has a thread of its own: kept connections would pile up
@@ -197,17 +215,18 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-        },
+        }
+        | URL_OPTIONS,
     }
-elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+else:
     # The pool owns the connections, so Django keeps none; one that a restart has broken is noticed before it is used.
+    # A process that freezes in a transaction (a machine that is paused) does not keep its locks from the others.
     DATABASES["default"] |= {
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            "pool": {"min_size": 1, "max_size": count("DATABASE_POOL", 20), "timeout": 5},
-            "connect_timeout": 5,
-        },
+        "OPTIONS": {"connect_timeout": 5, "options": "-c idle_in_transaction_session_timeout=30s"}
+        | URL_OPTIONS
+        | {"pool": {"min_size": 1, "max_size": count("DATABASE_POOL", 20), "timeout": 5}},
     }
 RECORDER_STEPS = count("RECORDER_STEPS", 100_000)  # of the flight recorder, all in all
 RECORDER_SESSION = count("RECORDER_SESSION", 1_000)  # ... and of one connection

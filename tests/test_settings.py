@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+from ast import literal_eval
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -93,6 +94,34 @@ def test_h48_every_wrong_number_keeps_a_process_from_starting(tree: Path, value:
     refused = run(["-c", SETTINGS], environment(**dict.fromkeys(NUMBERS, value)), cwd=tree)
     assert refused.returncode != 0
     assert sorted(line.split()[0] for line in refused.stderr.strip().splitlines()) == NUMBERS
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["nonsense", "postgre://me:s3cret@h/db", "mysql://me:s3cret@h/db", "postgres://me:s3cret@h:x/db", "postgres://"],
+)
+def test_h48_a_wrong_database_is_one_clear_line_without_its_password(tree: Path, url: str) -> None:
+    refused = run(["-c", SETTINGS], environment(DATABASE_URL=url), cwd=tree)
+    assert refused.returncode != 0
+    [line] = refused.stderr.strip().splitlines()
+    assert line == "DATABASE_URL must be like sqlite:////path/to/file or postgres://user:password@host:5432/name."
+
+
+def test_what_a_databases_url_asks_for_is_done(tree: Path) -> None:
+    """Above all sslmode: whoever asks for it does not want to go without."""
+    told = environment(
+        DATABASE_URL="postgres://me:s3cret@h/db?sslmode=verify-full&connect_timeout=9", DATABASE_POOL="3"
+    )
+    options = "from realtime_project.settings import DATABASES; print(DATABASES['default']['OPTIONS'])"
+    assert literal_eval(run(["-c", options], told, cwd=tree).stdout) == {
+        "connect_timeout": 9,
+        "options": "-c idle_in_transaction_session_timeout=30s",
+        "pool": {"min_size": 1, "max_size": 3, "timeout": 5},
+        "sslmode": "verify-full",
+    }
+    told = environment(DATABASE_URL="sqlite:////tmp/chat.sqlite3?timeout=9")
+    found = literal_eval(run(["-c", options], told, cwd=tree).stdout)
+    assert (found["timeout"], found["transaction_mode"]) == (9, "IMMEDIATE")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Two servers on PostgreSQL and Redis: what holds on one holds across them."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -12,7 +14,8 @@ import pytest
 
 from benchmarks.cluster import Cluster
 from benchmarks.services import Postgres, Redis
-from tests.helpers import ChatClient, Server, browser, connect, guest, unique
+from tests.helpers import PROJECT, ChatClient, Server, browser, connect, guest, unique
+from tests.layer import subscribed
 
 
 async def until_ready(server: Server, ready: bool = True) -> None:
@@ -27,15 +30,10 @@ def says(server: Server, ready: bool) -> bool:
     return answer["ready"] is ready
 
 
-async def ready(*sockets: Any) -> None:
-    """Redis does not confirm a subscription before it is answered: from shortly after, nothing is lost."""
-    await asyncio.sleep(0.2)
-
-
 async def test_a_broadcast_reaches_both_servers(pair: Cluster) -> None:
     one, two = pair.servers
     async with connect(one.ws("ws/broadcast/")) as a, connect(two.ws("ws/broadcast/")) as b:
-        await ready(a, b)
+        await subscribed(pair.redis, "demo.broadcast")
         for content in ("text", b"\x00\xff", "żółw\0"):
             await a.send(content)
             assert await a.recv() == await b.recv() == content
@@ -45,7 +43,7 @@ async def test_h22_two_servers_share_a_room(pair: Cluster) -> None:
     one, two = pair.servers
     name = unique("room")
     async with connect(one.ws(f"ws/rooms/{name}/")) as a, connect(two.ws(f"ws/rooms/{name}/")) as b:
-        await ready(a, b)
+        await subscribed(pair.redis, f"demo.room:{name}")
         await b.send_json({"user": "bob", "text": "over here"})
         assert await a.recv_json() == {"type": "message", "user": "bob", "text": "over here"}
 
@@ -56,7 +54,7 @@ async def test_z05_a_burst_keeps_each_senders_order_across_servers(pair: Cluster
         connect(one.ws("ws/broadcast/"), max_queue=None) as a,
         connect(two.ws("ws/broadcast/"), max_queue=None) as b,
     ):
-        await ready(a, b)
+        await subscribed(pair.redis, "demo.broadcast")
         for number in range(1_000):
             await a.send(f"a{number}")
             await b.send(f"b{number}")
@@ -69,7 +67,7 @@ async def test_z05_a_burst_keeps_each_senders_order_across_servers(pair: Cluster
 async def test_z11_an_operation_runs_once_however_many_servers_there_are(pair: Cluster) -> None:
     one, two = pair.servers
     async with connect(one.ws("ws/ops/")) as a, connect(two.ws("ws/ops/")) as b:
-        await ready(a, b)
+        await subscribed(pair.redis, "mounted.to_clients")
         await a.send("quietly")
         for socket in (a, b):
             assert await socket.recv() == "QUIETLY"
@@ -83,7 +81,7 @@ async def test_z13_another_process_publishes_to_plain_and_durable_topics(pair: C
         connect(two.ws("ws/broadcast/")) as other,
         connect(two.ws("ws/feed/")) as feed,
     ):
-        await ready(plain, other, feed)
+        await subscribed(pair.redis, "demo.broadcast")
         word = unique("from a command")
         await asyncio.to_thread(one.manage, "publish", "demo.broadcast", word)
         assert await plain.recv() == await other.recv() == word
@@ -94,7 +92,7 @@ async def test_z13_another_process_publishes_to_plain_and_durable_topics(pair: C
 async def test_z13_an_operation_runs_in_a_command_too(pair: Cluster) -> None:
     one, two = pair.servers
     async with connect(two.ws("ws/ops/")) as socket:
-        await ready(socket)
+        await subscribed(pair.redis, "mounted.to_clients", servers=1)
         await asyncio.to_thread(one.manage, "publish", "mounted.from_clients", "quietly")
         assert await socket.recv() == "QUIETLY"
         await socket.silent()
@@ -168,6 +166,7 @@ async def test_z51_z53_z54_h36_what_one_server_has_is_read_at_the_other(pair: Cl
     async with AsyncExitStack() as stack:
         ways = [await stack.enter_async_context(connect(there.ws("ws/plain/"))) for _ in range(3)]
         actor = await stack.enter_async_context(connect(there.ws("ws/echo/")))
+        await told("/ws/echo/", lambda rows: len(rows) == 1)  # before it says anything: a rate needs two looks
         found = await told("/ws/plain/", lambda rows: len(rows) == 3)
         modes = {"/ws/plain/": "consumer", "/ws/echo/": "actor", "/ws/chat/": "chat"}
         assert modes.items() <= found["endpoints"].items()
@@ -250,7 +249,7 @@ async def test_without_redis_posts_are_acknowledged_and_delivered_and_a_publish_
             for server in (one, two):
                 await until_ready(server)
             async with connect(one.ws("ws/broadcast/")) as plain, connect(two.ws("ws/broadcast/")) as other:
-                await ready(plain, other)
+                await subscribed([layer], "demo.broadcast")
                 await plain.send("again")
                 assert await other.recv(5) == "again"
             ack = await a.post("lobby", "after")
@@ -260,6 +259,42 @@ async def test_without_redis_posts_are_acknowledged_and_delivered_and_a_publish_
     finally:
         cluster.stop()
         layer.kill()
+
+
+STUCK = """
+import os, signal, django
+django.setup()
+from django.db import transaction
+from realtime_project.models import TopicHead
+with transaction.atomic():
+    print(len(TopicHead.objects.select_for_update()), flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+async def test_who_freezes_in_a_transaction_holds_the_others_up_for_a_while_only(
+    postgres: Postgres, redis: Redis, servers: list[Server], tmp_path: Path
+) -> None:
+    cluster = Cluster(tmp_path, postgres, [redis], unique("stuck").replace("-", "_"), 1)
+    [server] = cluster.servers
+    server.environment["DATABASE_URL"] += "?options=-c%20idle_in_transaction_session_timeout%3D2s"  # 30 s otherwise
+    told = server.environment | {"DJANGO_SETTINGS_MODULE": "realtime_project.settings"}
+    servers.extend(cluster.servers)
+    cluster.start()
+    stuck = subprocess.Popen([sys.executable, "-c", STUCK], cwd=PROJECT, env=told, stdout=subprocess.PIPE, text=True)
+    try:
+        async with ChatClient(server, await asyncio.to_thread(guest, server)) as chat:
+            await chat.subscribe("lobby")
+            assert stuck.stdout
+            assert int(await asyncio.to_thread(stuck.stdout.readline)) > 1, "every topic's row is locked"
+            began = time.monotonic()
+            ack = await chat.post("lobby", "hello")
+            assert time.monotonic() - began > 0.5, "it had to wait"
+            await chat.heard("lobby", ack["offset"])
+    finally:
+        stuck.kill()
+        stuck.communicate()
+        cluster.stop()
 
 
 async def test_two_redis_hosts_share_the_topics(postgres: Postgres, servers: list[Server], tmp_path: Path) -> None:
@@ -274,7 +309,7 @@ async def test_two_redis_hosts_share_the_topics(postgres: Postgres, servers: lis
         for _ in range(20):
             name = unique("room")
             async with connect(one.ws(f"ws/rooms/{name}/")) as a, connect(two.ws(f"ws/rooms/{name}/")) as b:
-                await ready(a, b)
+                await subscribed(layers, f"demo.room:{name}")
                 await a.send_json({"text": name})
                 assert (await b.recv_json())["text"] == name
         async with AsyncExitStack() as stack:
