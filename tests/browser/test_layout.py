@@ -95,6 +95,29 @@ def test_focus_can_be_seen(room: str, come_in: ComeIn) -> None:
     assert len(stops) > 5
 
 
+# How far from its end a timeline is, once something has taken room away in the frame in which it was told to scroll.
+SQUEEZED = """
+    async (timeline) => {
+        const frame = () => new Promise(requestAnimationFrame);
+        timeline.scrollTop -= 8;
+        document.querySelector("[data-testid=composer]").style.minHeight = "200px";
+        for (let frames = 0; frames < 4; frames += 1) await frame();
+        return timeline.scrollHeight - timeline.clientHeight - timeline.scrollTop;
+    }
+"""
+
+
+def test_who_is_at_the_end_stays_there_when_something_takes_room_away(room: str, come_in: ComeIn) -> None:
+    ann = come_in(room)
+    ann.say("\n\n".join(f"line {number}" for number in range(40)))
+    expect(ann.sent("line 39")).to_have_count(1)
+    assert ann.timeline.evaluate("timeline => timeline.scrollHeight - timeline.clientHeight") > 100
+    assert abs(ann.timeline.evaluate(SQUEEZED)) <= 1
+    ann.composer.evaluate("composer => composer.style.minHeight = ''")
+    ann.timeline.evaluate("timeline => timeline.scrollTop -= 200")
+    assert ann.timeline.evaluate(SQUEEZED) > 100, "who reads further up is left in peace"
+
+
 def pixels(png: bytes) -> bytes:
     """A PNG's image data, still filtered: enough to tell an empty picture from one with something in it."""
     data, position = b"", 8

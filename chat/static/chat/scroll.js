@@ -8,14 +8,19 @@ export class Scroll {
   atEnd = true;
 
   #element;
+  #known = 0; // px: the element's height when it was last told to have changed
 
   constructor(element, onMove) {
     this.#element = element;
     element.addEventListener("scroll", () => {
-      this.atEnd = this.below <= NEAR_END;
+      // What takes room away in the same frame (a banner) moves nobody from the end: the observer is told after this.
+      this.atEnd = this.below - Math.max(0, this.#known - this.height) <= NEAR_END;
       onMove();
     }, { passive: true });
-    const resized = new ResizeObserver(() => this.atEnd && this.toEnd());
+    const resized = new ResizeObserver(() => {
+      this.#known = this.height;
+      if (this.atEnd) this.toEnd();
+    });
     resized.observe(element);
     resized.observe(element.firstElementChild);
   }
