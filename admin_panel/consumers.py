@@ -61,7 +61,9 @@ class Dashboard:
         self.watchers.pop(watcher, None)
         if not self.watchers and self._task:
             self._task.cancel()
-            self._task = None
+            if self._asking:
+                self._asking.cancel()  # what it still says would be old for whoever comes next
+            self._task = self._asking = None
 
     async def _push(self) -> None:
         due = self.loop.time()

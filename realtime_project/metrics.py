@@ -84,9 +84,10 @@ class Meter:
 
     async def report(self, draining: bool) -> dict[str, Any]:
         """The columns of this server's row: `figures`, and with every STEP seconds `history` and `topics`."""
+        connections = len(registry.connections)  # of the same moment as how many have closed
         now, at, cpu = await totals(), time.monotonic(), time.process_time()
         passed = max(at - self._at, 0.001)
-        current = self._current(cpu=round(100 * (cpu - self._cpu) / passed, 1))
+        current = {"connections": connections} | self._current(cpu=round(100 * (cpu - self._cpu) / passed, 1))
         rates = _rates(self._before, now, passed)
         self._before, self._at, self._cpu = now, at, cpu
         columns: dict[str, Any] = {
@@ -111,7 +112,6 @@ class Meter:
         figures.posts.mark()
         figures.lag.mark()
         return {
-            "connections": len(registry.connections),
             "commits_waiting": Commits.here.waiting if Commits.here else 0,
             "hub_waiting": Hub.here.waiting if Hub.here else 0,
             "memory": figures.memory(),

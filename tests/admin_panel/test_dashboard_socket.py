@@ -168,6 +168,33 @@ async def test_a_database_that_does_not_answer_is_said_so(staff: Any, monkeypatc
     await watching.disconnect()
 
 
+async def test_what_was_asked_for_those_who_have_left_is_not_shown_to_the_next(
+    staff: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking, release = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    ask, asked = consumers._ask, []
+
+    def slow(users: set[Any]) -> Any:
+        asked.append(users)
+        loop.call_soon_threadsafe(asking.set)
+        asyncio.run_coroutine_threadsafe(release.wait(), loop).result(10)
+        return ask(users)
+
+    monkeypatch.setattr(consumers, "_ask", slow)
+    left = communicator(staff)
+    assert (await left.connect())[0]
+    await asyncio.wait_for(asking.wait(), 10)
+    await left.disconnect()
+    release.set()
+    watching = communicator(staff)
+    assert (await watching.connect())[0]
+    assert "history" in json.loads(await watching.receive_from())
+    assert json.loads(await watching.receive_from(timeout=4))["database"]["ok"] is True
+    assert asked == [{staff.pk}, {staff.pk}]
+    await watching.disconnect()
+
+
 async def test_a_failing_database_is_said_so_too(staff: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(users: set[Any]) -> Any:
         raise OSError("away")

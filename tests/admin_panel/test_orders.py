@@ -239,13 +239,14 @@ async def test_z72_an_actor_is_stopped_which_is_not_a_close(server: Server, desk
         await stays(stayed, plain)
 
 
-@pytest.mark.parametrize("order", ["close", "stop"])
+@pytest.mark.parametrize("order", ["close", "stop", "drain"])
 def test_who_goes_while_the_order_is_given_is_no_error(
     rows: dict[str, Any], enter: Callable[[str], Client], order: str
 ) -> None:
     """Its row is there still when the order looks for it; its server no longer is when it is carried out."""
     ServerRow.objects.update(seen_at=Now() - timedelta(hours=1))
-    form = {"confirmed": "1", "targets": rows["realtime_project/connection"], "why": "x", "code": "4410"}
+    target = rows["realtime_project/server" if order == "drain" else "realtime_project/connection"]
+    form = {"confirmed": "1", "targets": target, "why": "x", "code": "4410"}
     answer = enter("boss").post(f"/admin/orders/{order}/", form, follow=True)
     assert [code for _, code in answer.redirect_chain] == [302]
     assert "There is nothing left to do: they have gone." in answer.content.decode()
