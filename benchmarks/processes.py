@@ -16,7 +16,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,7 +42,7 @@ def environment(database: Path, **settings: object) -> dict[str, str]:
         "SECRET_KEY": "of-the-tests-alone",
         "DATABASE_URL": f"sqlite:///{database}",  # with the path's own slash: four
         "REALTIME_DEMOS": 1,
-        "SERVER_LEASE": 2,
+        "SERVER_LEASE": 3,
         "GUESTS_PER_ADDRESS": 100_000,
         "PYTHONUNBUFFERED": 1,
         "PYTHONFAULTHANDLER": 1,
@@ -64,6 +64,16 @@ def copy_database(source: Path, target: Path) -> None:
     finally:
         writing.close()
         reading.close()
+
+
+def is_free(database: Path) -> bool:
+    """Whether anybody could write to a SQLite file now."""
+    with closing(sqlite3.connect(database, timeout=0.5, isolation_level=None)) as asking:
+        try:
+            asking.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        return True
 
 
 def make_template(folder: Path) -> Path:
@@ -181,6 +191,14 @@ class Server:
     def freeze(self) -> None:
         """SIGSTOP: nothing is closed, nothing answers."""
         self.signal(signal.SIGSTOP)
+
+    def freeze_alone(self) -> None:
+        """The same in a moment in which it holds no lock of its SQLite file: who shares that goes on."""
+        self.freeze()
+        while not is_free(self.database):
+            self.thaw()
+            time.sleep(0.01)
+            self.freeze()
 
     def thaw(self) -> None:
         self.signal(signal.SIGCONT)

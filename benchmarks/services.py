@@ -82,6 +82,9 @@ class Redis(Process):
         """Those that anybody is subscribed to."""
         return set(self.ask("PUBSUB CHANNELS").split()[2::2])
 
+    def subscribers(self, channel: str) -> int:
+        return int(self.ask(f"PUBSUB NUMSUB {channel}").rpartition(":")[2])
+
     def published(self) -> int:
         """PUBLISH commands so far, as Redis counts them."""
         lines = self.ask("INFO commandstats").splitlines()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 pytest.register_assert_rewrite("tests.helpers")
@@ -25,6 +26,9 @@ from realtime_project.topics import hub  # noqa: E402
 from tests.helpers import TEMPLATE, TRACEBACK, Server, make_template, running  # noqa: E402
 
 Once = Callable[[str, Callable[[Path], object]], Path]
+
+settings.register_profile("a busy machine", deadline=None)
+settings.load_profile("a busy machine")
 
 
 # The order, and who runs what ------------------------------------------------------------------------------------

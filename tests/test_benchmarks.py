@@ -215,7 +215,7 @@ def test_actors_are_counted(who: Contestant, template: Path, tmp_path: Path) -> 
 def test_watchers_are_counted_beside_the_same_readers(start_server: Callable[..., Server]) -> None:
     busy = start_server()
     told: dict[str, Any] = {"path": "/ws/broadcast/", "cookie": servers.employ(busy), "readers": 3, "watchers": 2}
-    figures = watched.measure(busy.port, busy.pid, **told, pairs=2, warm_up=0.1, seconds=0.6)
+    figures = watched.measure(busy.port, busy.pid, **told, pairs=2, warm_up=0.1, seconds=1.2)
     without, beside = figures[watched.WITHOUT], figures[watched.WITH]
     assert [len(without), len(beside)] == [2, 2]
     assert all(each["rate"] > 0 and not each["lost"] for each in (*without, *beside))

@@ -90,7 +90,7 @@ def begin_newer(message: ClientConnected, state: Tally) -> Any:
 
 @newer.on("alarm", Tally)
 def set_newer_alarm(message: str, state: Tally) -> Any:
-    return [Schedule("alarm", after=0.3), say(state, "set")], state
+    return [Schedule("alarm", after=1.5), say(state, "set")], state
 
 
 @newer.on(Timeout("alarm"), Tally)

@@ -240,7 +240,7 @@ def be_quiet(message: str, state: Counter) -> Any:
 
 @rules.on_entry(Quiet)
 def quiet_begins(state: Quiet) -> Any:
-    return [say(state, "entered"), EventTimeout(0.4)]
+    return [say(state, "entered"), EventTimeout(1)]
 
 
 @rules.on_exit(Quiet)
@@ -250,7 +250,7 @@ def quiet_ends(state: Quiet) -> Any:
 
 @rules.on(str, Quiet)
 def disturbed(message: str, state: Quiet) -> Any:
-    return [say(state, f"disturbed by {message}"), EventTimeout(0.4)], state
+    return [say(state, f"disturbed by {message}"), EventTimeout(1)], state
 
 
 @rules.on(Timeout("event"), Quiet)

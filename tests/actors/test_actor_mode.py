@@ -374,7 +374,7 @@ async def test_a_state_is_entered_and_left_with_effects_and_waits_for_silence(ac
         assert await ask(socket, "add") == "1"
         await socket.send("quiet")
         assert [await socket.recv(), await socket.recv()] == ["the rule", "entered"]
-        for _ in range(6):  # longer, together, than the silence it waits for
+        for _ in range(12):  # longer, together, than the silence it waits for
             assert await ask(socket, "me") == "disturbed by me"
             await asyncio.sleep(0.1)
         assert [await socket.recv(), await socket.recv()] == ["left", "nothing came"]

@@ -286,7 +286,7 @@ names = st.integers(0, 7).map(str)
 graphs = st.lists(st.tuples(names, names), max_size=16, unique=True)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(graphs, st.data())
 def test_nothing_lies_on_anything_else(pairs: list[tuple[str, str]], data: st.DataObject) -> None:
     pairs = [pair for pair in pairs if pair[0] != pair[1]]

@@ -377,5 +377,5 @@ class Clockwork(RuleBasedStateMachine):
         }
 
 
-Clockwork.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+Clockwork.TestCase.settings = settings(max_examples=100, stateful_step_count=30)
 TestClockwork = Clockwork.TestCase

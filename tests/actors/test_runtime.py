@@ -395,7 +395,6 @@ def test_what_was_answered_is_stored_whatever_happens(monkeypatch: pytest.Monkey
         settings=settings(
             max_examples=60,
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),
     )

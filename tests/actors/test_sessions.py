@@ -314,7 +314,7 @@ async def test_an_address_leaves_so_many_sessions_behind_and_no_more(small: Serv
 async def test_a_timer_runs_out_while_its_client_is_away(own: Server) -> None:
     async with session(own) as (socket, greeting):
         await socket.recv()
-        await socket.send_json({"type": "Alarm", "seconds": 0.5, "word": "tea"})
+        await socket.send_json({"type": "Alarm", "seconds": 1.5, "word": "tea"})
         assert await socket.recv() == "set"
     await settled(own, lambda found: json.loads(found[0][1])["count"] == 100 and not found[0][3])
     assert await logged(own) == ["left at 0 with 1000", "rang tea"]
@@ -325,7 +325,7 @@ async def test_a_timer_runs_out_while_its_client_is_away(own: Server) -> None:
 async def test_a_timer_runs_out_after_a_restart(own: Server) -> None:
     async with session(own) as (socket, _):
         await socket.recv()
-        await socket.send_json({"type": "Alarm", "seconds": 0.7, "word": "late"})
+        await socket.send_json({"type": "Alarm", "seconds": 1.5, "word": "late"})
         assert await socket.recv() == "set"
         own.kill()
     own.start()
@@ -436,7 +436,7 @@ async def test_a_session_that_cannot_be_read_is_left_to_the_code_that_can(own: S
     async with session(own) as (socket, greeting):
         await socket.recv()
         await count(socket, 3)
-        await socket.send_json({"type": "Alarm", "seconds": 0.3, "word": "later"})
+        await socket.send_json({"type": "Alarm", "seconds": 2, "word": "later"})
         assert await socket.recv() == "set"
         await asyncio.to_thread(own.python, change.format(1, 9))
         own.kill()  # or it would save it as its own
@@ -448,7 +448,7 @@ async def test_a_session_that_cannot_be_read_is_left_to_the_code_that_can(own: S
             assert another["resumed"] is False
             assert await second.recv() == "resumed False at 0"
             assert await count(first) == 1, "nobody has taken up its session"
-    await asyncio.sleep(2.5)  # time to look for timers
+    await asyncio.sleep(3.5)  # time for it to run out, and to look for timers
     assert "rang later" not in await logged(own)
     assert "version 9; this is version 1" in await checked(own)
     assert "cannot be read" in own.log()

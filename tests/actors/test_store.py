@@ -520,9 +520,7 @@ class AgainstADict(RuleBasedStateMachine):
         assert exact(self.store.get_many_sync(keys)) == exact({key: self.model[key] for key in keys})
 
 
-QUIET = hypothesis_settings(
-    max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+QUIET = hypothesis_settings(max_examples=40, stateful_step_count=20, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_h31_to_h35_a_store_answers_as_a_dict_does() -> None:

@@ -266,7 +266,7 @@ async def test_a_killed_servers_sessions_are_taken_up_elsewhere(
         one, two = cluster.servers
         async with session(one) as (socket, greeting):
             await socket.recv()
-            await socket.send_json({"type": "Alarm", "seconds": 0.5, "word": "x"})
+            await socket.send_json({"type": "Alarm", "seconds": 1.5, "word": "x"})
             assert await socket.recv() == "set"
             assert await count(socket, 2) == 2
             one.kill()

@@ -7,6 +7,20 @@ from playwright.sync_api import Locator, ViewportSize
 NARROW: ViewportSize = {"width": 390, "height": 844}
 
 
+def measured(target: Locator) -> tuple[float, float]:
+    """Its width and its right edge. Again, where it was drawn anew between being found and being measured."""
+    found = None
+    while found is None:
+        found = target.evaluate(
+            """target => {
+                const box = target.getBoundingClientRect();
+                return target.isConnected ? [box.width, box.right] : null;
+            }"""
+        )
+    width, right = found
+    return width, right
+
+
 def too_small(targets: Locator) -> list[Any]:
     """Those of the targets that a finger misses, being less than 44 CSS pixels wide or high: names with sizes.
 

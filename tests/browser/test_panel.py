@@ -32,6 +32,12 @@ CLIENT = """
         socket.onopen = () => { window.cameAt = Date.now(); resolve(); };
     })
 """
+# How many milliseconds each fetch has taken.
+LOOKS = """
+    performance.getEntriesByType("resource")
+        .filter((each) => each.initiatorType === "fetch")
+        .map((each) => each.duration)
+"""
 # When the list that renews itself had how many rows, as the page saw it: [[ms since 1970, rows], …]
 SEEN = """
     () => {
@@ -44,6 +50,13 @@ SEEN = """
         new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
     }
 """
+
+
+def follows(page: Page) -> float:
+    """Milliseconds until a list shows what has happened: a beat of the servers and the pace of the page, which looks
+    more rarely where a look takes more than a tenth of a second.
+    """
+    return max(FOLLOWS, 1_100 + 9 * max(page.evaluate(LOOKS)))
 
 
 def picture(page: Page, name: str, after: float = 0) -> None:
@@ -187,8 +200,8 @@ def test_a_client_comes_is_watched_and_closed_and_goes(
         talker.evaluate("window.leave()")
         expect(rows).to_have_count(0)
         went.append(listed.evaluate("window.seen.at(-1)[0]") - talker.evaluate("window.leftAt"))
-    assert median(came) < FOLLOWS, came
-    assert median(went) < FOLLOWS, went
+    assert median(came) < follows(listed), came
+    assert median(went) < follows(listed), went
     listed.goto("/admin/admin/logentry/")
     expect(listed.locator("#result_list")).to_contain_text(f"Closed with 4410 that is enough. Why: {why}")
 
@@ -226,7 +239,7 @@ def test_a_server_that_freezes_or_dies_is_shown_as_old_and_then_not_at_all(
     client(there, "/ws/broadcast/")
     expect(tile(page, "Clients")).to_have_text("2")
     expect(trouble).to_be_empty()
-    there.freeze()
+    there.freeze_alone()
     try:
         expect(row).to_contain_text("silent for")
         expect(trouble).to_contain_text("One server has stopped reporting")
@@ -407,6 +420,7 @@ def test_the_console_has_a_form_for_each_declared_type(server: Server, enter: Ca
     chat = page.get_by_test_id("demo").filter(has=page.get_by_role("heading", name="/ws/chat/", exact=True))
     chat.locator(".opening").get_by_role("button", name="Connect").click()
     connection = chat.get_by_test_id("connection")
+    expect(connection.get_by_role("status")).to_have_text("Open")
     connection.get_by_role("button", name="subscribe…", exact=True).click()
     form = connection.get_by_role("group", name="subscribe", exact=True)
     form.get_by_label("room").fill("lobby")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from playwright.sync_api import Locator, expect
 
 from tests.browser.people import Person
+from tests.browser.screens import NARROW, measured
 from tests.helpers import Server
 
 ComeIn = Callable[..., Person]
@@ -66,12 +67,10 @@ def test_the_number_is_right_again_after_the_server_was_killed(own_server: Serve
 
 
 def test_on_a_phone_the_number_is_there_and_the_word_is_heard(room: str, come_in: ComeIn) -> None:
-    ann = come_in(room, viewport={"width": 390, "height": 844}, has_touch=True)
+    ann = come_in(room, viewport=NARROW, has_touch=True)
     ann.say("hello")
     expect(online(ann)).to_have_text("1 online")
     expect(online(ann)).to_be_visible()
-    box, window = online(ann).bounding_box(), ann.page.viewport_size
-    assert box
-    assert window
-    assert box["width"] < 40
-    assert box["x"] + box["width"] <= window["width"]
+    width, right = measured(online(ann))
+    assert 0 < width < 40
+    assert right <= NARROW["width"]

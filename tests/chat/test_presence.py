@@ -86,7 +86,9 @@ async def test_a_frame_is_to_the_letter(server: Server) -> None:
     room = create_room(server, ann.cookie)
     number = server.python(f"from chat.models import User; print(User.objects.get(name={ann.name!r}).pk)")
     async with ann.on(server) as a:
-        await asyncio.sleep(2)
+        async with asyncio.timeout(SOON):
+            while not (await asyncio.to_thread(members, server, ann, room))[ann.name]:
+                await asyncio.sleep(0.1)
         await a.subscribe(room)
         frame = await a.frame(lambda frame: frame["type"] == "presence")
         person = {"id": number, "name": ann.name}

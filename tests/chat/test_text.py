@@ -4,7 +4,7 @@ import time
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.text import ATTRIBUTES, MOST_MARKS, SCHEMES, TAGS, as_typed, render
@@ -230,14 +230,12 @@ WORDS = [
 PIECES = st.sampled_from(ATTACKS + SIGNS + WORDS)
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(PIECES, st.text(max_size=20)), max_size=12).map("".join))
 def test_whatever_is_typed_only_allowed_tags_and_attributes_come_out(typed: str) -> None:
     assert_safe(render(typed))
     assert_safe(as_typed(typed))
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200).filter(str.strip))
 def test_whatever_is_typed_something_shows(typed: str) -> None:
     html = render(typed)

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.cluster import Cluster
 from benchmarks.services import Postgres, Redis
 from tests.helpers import ChatClient, Server, connect, guest
+from tests.layer import subscribed
 
 AGAIN = 15.0  # seconds, generously, until a server has noticed and has another seat
 
@@ -88,7 +89,7 @@ async def test_a_server_whose_seat_has_gone_silent_takes_another(
                 await a.subscribe("lobby")
                 await b.subscribe("lobby")
                 async with connect(one.ws("ws/broadcast/")) as far, connect(two.ws("ws/broadcast/")) as near:
-                    await asyncio.sleep(0.3)  # Redis does not confirm a subscription before it is answered
+                    await subscribed([redis], "demo.broadcast")
                     await far.send("before")
                     assert await near.recv() == await far.recv() == "before"
                     opened = proxy.opened

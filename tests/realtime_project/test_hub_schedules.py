@@ -323,7 +323,7 @@ def check(script: Script, seed: int, trouble: float, page: int, recent: int, hel
         run(play(script, seed, trouble))
 
 
-schedules = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+schedules = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 conditions: dict[str, Any] = {
     "seed": st.integers(0, 2**32),
     "trouble": st.sampled_from([0, 0.3, 0.9, 5]),

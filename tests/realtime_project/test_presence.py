@@ -13,6 +13,7 @@ from benchmarks.cluster import Cluster
 from benchmarks.services import Postgres, Redis
 from realtime_project.feeds import group_of
 from tests.helpers import Server, connect, guest, unique
+from tests.layer import subscribed
 
 SOON = 8.0  # seconds: a lease, a beat and the pace of a busy machine
 
@@ -21,7 +22,7 @@ class Listener:
     """Hears the topic `presence`, as every server does, and keeps what it says of these users."""
 
     def __init__(self, redis: Redis, users: tuple[int, ...]) -> None:
-        self.users = set(users)
+        self.users, self.mark = set(users), unique("listening")
         self.layer = RedisPubSubChannelLayer(hosts=[redis.url])
         self.came: list[int] = []
         self.went: list[int] = []
@@ -29,6 +30,7 @@ class Listener:
     async def listen(self) -> None:
         name = await self.layer.new_channel()
         await self.layer.group_add(group_of("presence"), name)
+        await self.layer.group_add(group_of(self.mark), name)
         while True:
             for content in (await self.layer.receive(name))["events"]:
                 moves = json.loads(content)
@@ -49,7 +51,7 @@ class Listener:
 async def listening(redis: Redis, *users: int) -> AsyncIterator[Listener]:
     listener = Listener(redis, users)
     task = asyncio.create_task(listener.listen())
-    await asyncio.sleep(0.3)  # Redis does not confirm a subscription before it is answered
+    await subscribed([redis], listener.mark, servers=1)  # asked for by the same connection, after the topic
     try:
         yield listener
     finally:
@@ -146,8 +148,10 @@ async def test_what_redis_did_not_take_is_told_when_it_is_back(
             async with asyncio.timeout(SOON):  # the rows do not wait for it
                 while await asyncio.to_thread(online, server, user) != [user]:
                     await asyncio.sleep(0.1)
+            server.freeze()  # it tells again and again, and what nobody listens to yet is lost
             layer.start()
             async with listening(layer, user) as heard:
+                server.thaw()
                 await heard.hears([user], [])
     finally:
         cluster.stop()
