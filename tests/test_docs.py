@@ -44,7 +44,7 @@ async def test_every_example_runs(document: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_every_setting_is_documented_and_every_documented_one_exists() -> None:
     source = (PROJECT / "realtime_project" / "settings.py").read_text()
-    calls = re.findall(r"(?:flag|count|seconds|needed|networks|places|db_url|environ\.get)\(\s*\"([A-Z_]+)\"", source)
+    calls = re.findall(r"(?:flag|count|seconds|needed|networks|places|database|environ\.get)\(\s*\"([A-Z_]+)\"", source)
     documented = re.findall(r"^\| `([A-Z_]+)` \|", (PROJECT / "docs" / "settings.md").read_text(), re.MULTILINE)
     assert sorted(set(calls)) == sorted(documented)
 
