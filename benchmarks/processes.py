@@ -137,7 +137,7 @@ class Server:
             self.process = subprocess.Popen(
                 self.command(), cwd=PROJECT, env=self.environment, stdout=log, stderr=subprocess.STDOUT
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not self.answers():
             assert self.running(), f"the server ended with {self.process.returncode}:\n{self.log()}"
             assert time.monotonic() < deadline, f"the server did not answer:\n{self.log()}"

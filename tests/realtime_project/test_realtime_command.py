@@ -206,7 +206,7 @@ def test_a_code_or_a_reason_that_no_close_frame_carries_is_an_error(server: Serv
 
 
 async def rows(server: Server, *arguments: str, count: int) -> list[Any]:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         while True:
             found = json.loads(await asyncio.to_thread(server.manage, "realtime", *arguments, "--json"))
             if len(found) == count:
