@@ -284,7 +284,7 @@ def whole(request: HttpRequest, name: str) -> int | None:
 
 @api
 def api_rooms(request: HttpRequest, person: User) -> dict[str, Any]:
-    return {"rooms": timeline.rooms_for(person)}
+    return {"me": person.pk, "rooms": timeline.rooms_for(person)}
 
 
 @api

@@ -36,9 +36,9 @@ settings.load_profile("a busy machine")
 # What one worker runs: files that share servers, so that these are started once. Other files are units of their own.
 UNITS = {
     "pages of the chat": (
-        "browser/test_changing.py", "browser/test_history.py", "browser/test_layout.py", "browser/test_outage.py",
-        "browser/test_presence.py", "browser/test_private_rooms.py", "browser/test_scripts_in_text.py",
-        "browser/test_talking.py",
+        "browser/test_changing.py", "browser/test_history.py", "browser/test_layout.py", "browser/test_meanwhile.py",
+        "browser/test_outage.py", "browser/test_presence.py", "browser/test_private_rooms.py",
+        "browser/test_scripts_in_text.py", "browser/test_talking.py",
     ),
     "other pages": ("browser/",),
     "wire": ("wire/",),

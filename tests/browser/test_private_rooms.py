@@ -63,6 +63,7 @@ def test_a_private_room_is_shared_by_a_link_and_vanishes_for_who_is_removed(
     expect(bob.room_link(slug)).to_have_count(0)
     assert bob.born() == born
     expect(member).to_have_count(0)
+    expect(ann.page.get_by_role("list", name="Members")).to_be_focused()  # the button that was pressed has gone
     ann.page.keyboard.press("Escape")
     expect(ann.sent("I am in")).to_have_count(1)
     ann.say("only us again")

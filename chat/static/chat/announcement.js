@@ -4,6 +4,11 @@ import { byId, h } from "harbour/dom";
 
 export function announce(text) {
   const element = byId("announcement");
-  const put = h("button", { type: "button", onclick: () => element.replaceChildren() }, "Got it");
+  const put = h("button", { type: "button", onclick: () => gone(element) }, "Got it");
   element.replaceChildren(h("p", { dir: "auto" }, text), put);
+}
+
+function gone(element) {
+  element.replaceChildren();
+  element.closest("main").focus(); // whose button has gone goes on from there
 }

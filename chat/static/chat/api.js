@@ -32,7 +32,7 @@ async function post(url) {
   return answer;
 }
 
-export const getRooms = async () => (await get(roomsApi)).rooms;
+export const getRooms = () => get(roomsApi);
 export const getMessages = (slug, before) => get(`${messagesApi(slug)}?limit=${PAGE}${before ? `&before=${before}` : ""}`);
 export const joinRoom = (slug) => post(joinUrl(slug));
 export const leaveRoom = (slug) => post(leaveUrl(slug));

@@ -48,9 +48,9 @@ export class Banner {
 
   /** Says what holds now, and looks again while time is part of it. */
   #say() {
-    clearTimeout(this.#tick);
     const { state, retryAt } = this.#connection;
     if (state === "open") return;
+    clearTimeout(this.#tick);
     const { kept, first, stopped } = this.#words;
     if (state === "stopped") {
       const [sentence, action] = stopped(this.#connection.code);
@@ -68,6 +68,7 @@ export class Banner {
   #show(kind, sentence, countdown = "", action = null) {
     if (this.#said !== kind) {
       this.#said = kind;
+      if (this.#element.contains(document.activeElement)) this.#element.closest("main")?.focus(); // its button goes
       this.#element.dataset.kind = kind ?? "";
       this.#element.replaceChildren(...(kind ? [h("p", {}, sentence, " ", h("span", { class: "countdown", "aria-hidden": "true" }))] : []));
       if (action) this.#element.append(h("button", { type: "button", onclick: () => this.#connection.retryNow() }, action));

@@ -17,6 +17,7 @@ export class Composer extends EventTarget {
   #counter = byId("composer-counter");
   #editing = byId("composer-editing");
   #draftKey = null;
+  #drafts = new Map(); // key → text, as begun in this page: storage may be full, forbidden, or another tab's
   #room = null;
   #me;
   editing = null; // the message that is being edited
@@ -43,7 +44,7 @@ export class Composer extends EventTarget {
       this.#send();
     });
     this.#text.addEventListener("input", () => {
-      if (!this.editing) remember(this.#draftKey, this.#text.value);
+      if (!this.editing) this.#keep(this.#text.value);
       this.#changed();
       if (this.#text.value.trim() && !this.editing) this.dispatchEvent(new Event("typed"));
     });
@@ -60,7 +61,7 @@ export class Composer extends EventTarget {
     this.#draftKey = `harbour.draft.${this.#me.id}.${room.slug}`;
     this.#label.textContent = `Message to ${room.name}`;
     this.#text.placeholder = `Message ${written(room)}`;
-    this.#text.value = recall(this.#draftKey) ?? "";
+    this.#text.value = this.#drafts.get(this.#draftKey) ?? recall(this.#draftKey) ?? "";
     this.#changed();
   }
 
@@ -91,6 +92,11 @@ export class Composer extends EventTarget {
     this.dispatchEvent(new Event("editing"));
   }
 
+  #keep(draft) {
+    this.#drafts.set(this.#draftKey, draft);
+    remember(this.#draftKey, draft);
+  }
+
   focus() {
     this.#text.focus({ preventScroll: true });
   }
@@ -105,7 +111,7 @@ export class Composer extends EventTarget {
     }
     if (!text) return this.focus();
     this.#text.value = "";
-    remember(this.#draftKey, null);
+    this.#keep("");
     this.#changed();
     this.focus();
     this.dispatchEvent(new CustomEvent("send", { detail: text }));

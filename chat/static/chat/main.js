@@ -33,7 +33,7 @@ const { me } = boot;
 const rooms = new Rooms(me, boot.rooms);
 const connection = new Connection(socketUrl(me));
 const subscriptions = new Subscriptions(connection, rooms);
-const outbox = new Outbox(connection, me);
+const outbox = new Outbox(connection, me, rooms);
 const changes = new Changes(connection, me);
 const history = new History(rooms);
 const typing = new Typing(connection, me);
@@ -53,6 +53,7 @@ new Finder(rooms, { onChoose: (slug) => go(slug) });
 new Banner(byId("banner"), connection);
 
 let open = null; // the slug in the address, whether there is such a room or not
+let typed = 0; // how often something was typed
 
 // Which room ------------------------------------------------------------------------------------------------------
 
@@ -89,7 +90,10 @@ function follow() {
   subscriptions.follow(rooms.get(open) ? [open, ...joined] : joined);
 }
 
-addEventListener("popstate", () => show(slugOf(location.pathname)));
+addEventListener("popstate", () => {
+  const slug = slugOf(location.pathname);
+  if (slug !== open) show(slug); // or it was a jump within the page
+});
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-route]");
   if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
@@ -100,15 +104,16 @@ document.addEventListener("click", (event) => {
 const join = (slug) => change(joinRoom, slug, slug);
 const leave = (slug) => change(leaveRoom, slug, null);
 
-/** Joins or leaves, and goes where one then is. */
+/** Joins or leaves, and goes where one then is: but moves nobody who has gone elsewhere meanwhile, or has begun to write. */
 async function change(action, slug, destination) {
+  const [from, before] = [open, typed];
   try {
     await action(slug);
-    await refresh();
-    go(destination);
   } catch {
-    notice("That did not work, and nothing was changed. Try again in a moment.");
+    return notice("That did not work, and nothing was changed. Try again in a moment.");
   }
+  await refresh().catch(() => membersChanged(me));
+  if (open === from && typed === before) go(destination);
 }
 
 let noticed = 0;
@@ -123,7 +128,9 @@ const STALE = 60_000; // ms after which the list of rooms is asked for again whe
 let refreshed = Date.now();
 
 async function refresh() {
-  rooms.update(await getRooms());
+  const answer = await getRooms();
+  if (answer.me !== me.id) return location.reload(); // the browser has changed hands: this page is somebody else's
+  rooms.update(answer.rooms);
   refreshed = Date.now();
 }
 
@@ -194,6 +201,7 @@ function membersChanged(user) {
 
 subscriptions.addEventListener("lost", ({ detail: room }) => {
   if (room.slug === open) history.newest(room); // another one asks when it is opened
+  reading.forget(room.slug);
   membersChanged(me); // what is unread has to be counted anew
 });
 
@@ -201,7 +209,7 @@ connection.addEventListener("open", () => {
   const room = rooms.get(open);
   if (room && (room.pages === "failed" || history.olderFailed(room))) history.retry(room);
 });
-// If the session has ended, the question leads to the log-in by itself; if not, loading the page anew would not help.
+// If the session has ended, the question leads to the log-in by itself; if it is somebody else's, to their page.
 connection.addEventListener("refused", () => refresh().catch(() => {}));
 connection.question = () => subscriptions.question(rooms.get(open) ? open : undefined);
 
@@ -322,8 +330,10 @@ rooms.addEventListener("change", ({ detail: slug }) => {
   }
   drawAround();
 });
+rooms.addEventListener("uncertain", () => membersChanged());
 rooms.addEventListener("page", ({ detail: room }) => {
   for (const { author, client_id } of room.messages) if (author.id === me.id) outbox.confirmed(client_id);
+  outbox.settle(room);
 });
 outbox.addEventListener("change", ({ detail: slug }) => slug === open && timeline.draw());
 connection.addEventListener("state", () => timeline.draw());
@@ -331,7 +341,10 @@ typing.addEventListener("change", drawAround);
 timeline.addEventListener("move", look);
 document.addEventListener("visibilitychange", look);
 
-composer.addEventListener("typed", () => typing.typed(open));
+composer.addEventListener("typed", () => {
+  typed += 1;
+  typing.typed(open);
+});
 composer.addEventListener("send", ({ detail: text }) => {
   const room = rooms.get(open);
   room.line = null; // who answers has caught up

@@ -64,8 +64,10 @@ export class Members {
       this.#heard = null;
       this.#count = count;
       this.#sum();
+      const wasInside = this.#list.contains(document.activeElement) || this.#links.contains(document.activeElement);
       this.#list.replaceChildren(...members.map((member) => this.#member(member)));
       for (const frame of heard) this.#mark(frame);
+      if (wasInside) this.#list.focus(); // the button that was pressed has gone
       this.#links.replaceChildren(...invitations.map((invitation) => this.#invitation(invitation)));
       byId("links-box").hidden = invitations.length === 0;
       byId("links-count").textContent = `${plural(invitations.length, "link is", "links are")} good now`;

@@ -21,28 +21,28 @@ const newId = () =>
 
 export class Outbox extends EventTarget {
   #connection;
+  #rooms;
   #prefix;
   #posts = []; // { id, room, text, created_at, state: pending | sent | failed, note, offset, tries }
   #underway = new Map(); // room → { id, at }
   #waits = new Map(); // room → timer
 
-  constructor(connection, me) {
+  constructor(connection, me, rooms) {
     super();
     this.#connection = connection;
+    this.#rooms = rooms;
     this.#prefix = `harbour.post.${me.id}.`;
-    for (const key of keysWith(this.#prefix)) {
-      const kept = recall(key);
-      if (!kept) continue; // another tab has just had its ack
-      const { id, room, text, created_at } = JSON.parse(kept);
-      this.#posts.push({ id, room, text, created_at, state: "pending", note: null, tries: 0 });
-    }
-    this.#posts.sort((a, b) => (a.created_at < b.created_at ? -1 : 1));
+    this.#takeUp(Infinity);
     connection.addEventListener("open", () => {
       this.#underway.clear();
       for (const room of this.#waits.keys()) this.#wait(room, 0);
       this.#sendAll();
     });
-    setInterval(() => this.#sendAll(), AGAIN / 3);
+    setInterval(() => {
+      this.#takeUp(Date.now() - AGAIN);
+      this.#sendAll();
+    }, AGAIN / 3);
+    addEventListener("storage", ({ key, newValue }) => key?.startsWith(this.#prefix) && !newValue && this.#doneElsewhere(key.slice(this.#prefix.length)));
   }
 
   of = (room) => this.#posts.filter((post) => post.room === room);
@@ -77,6 +77,13 @@ export class Outbox extends EventTarget {
     remember(this.#prefix + id, null);
     Object.assign(post, { state: "sent", note: null, offset });
     this.#settled(post);
+    const room = this.#rooms.get(post.room);
+    if (room) this.settle(room);
+  }
+
+  /** What the room's events have passed already, and was no news, had been stored by an earlier attempt. */
+  settle({ slug, last }) {
+    for (const post of this.of(slug)) if (post.offset <= last) this.#drop(post);
   }
 
   /** Our own message came back, by event or in a page: it stands in the timeline now. */
@@ -111,6 +118,28 @@ export class Outbox extends EventTarget {
     const waiting = this.of(post.room).filter((other) => other.state === "pending");
     if (this.#connection.isOpen || post !== waiting.at(-1)) return null;
     return `Not sent yet. ${waiting.length > 1 ? "They" : "It"} will go out when the connection returns.`;
+  }
+
+  /**
+   * What is kept and was written before `moment`: here, before a reload; or in another tab, which has had its time and
+   * may have been closed. Whoever can sends it.
+   */
+  #takeUp(moment) {
+    for (const key of keysWith(this.#prefix)) {
+      const kept = !this.#find(key.slice(this.#prefix.length)) && recall(key);
+      if (!kept) continue; // known; or another tab has just had its ack
+      const { id, room, text, created_at } = JSON.parse(kept);
+      if (Date.parse(created_at) > moment) continue;
+      this.#posts.push({ id, room, text, created_at, state: "pending", note: null, tries: 0 });
+      this.#changed(room);
+    }
+    this.#posts.sort((a, b) => (a.created_at < b.created_at ? -1 : 1));
+  }
+
+  /** Another tab has had the ack, or it was discarded there. */
+  #doneElsewhere(id) {
+    const post = this.#find(id);
+    if (post && post.state !== "sent") this.#drop(post);
   }
 
   #find = (id) => this.#posts.find((post) => post.id === id);

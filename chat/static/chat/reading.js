@@ -30,6 +30,11 @@ export class Reading {
     }, TELL));
   }
 
+  /** What was told of a room's former log, or before a gap, says nothing any more. */
+  forget(slug) {
+    this.#told.delete(slug);
+  }
+
   #tell(slug, offset) {
     this.#told.set(slug, offset);
     this.#connection.send({ type: "read", room: slug, offset });

@@ -121,6 +121,8 @@ export class Rooms extends EventTarget {
   /** Another life of the log, or too far behind it: what we hold is worth nothing, the page has to be asked for. */
   restarted(room, { head, epoch }) {
     const life = room.life + 1; // a page that was asked for before belongs to the former one
+    const isOther = room.epoch ? epoch !== room.epoch : head < room.last;
+    if (isOther) Object.assign(room, { read: 0, counted: 0 }); // its offsets mean something else: the list says anew
     Object.assign(room, { life, last: head, epoch, messages: [], more: true, pages: "none", held: null, heldOlder: null });
     this.changed(room.slug);
   }
@@ -156,6 +158,7 @@ const COUNTS = {
     if (offset <= room.counted) return;
     room.counted = offset;
     const gone = room.messages.find(({ id }) => id === message.id);
+    if (!gone && room.unread) rooms.dispatchEvent(new Event("uncertain")); // nobody here knows whether it was counted
     if (gone && !gone.deleted && gone.offset > room.read && gone.author.id !== rooms.me.id) room.unread = Math.max(0, room.unread - 1);
   },
 };

@@ -145,7 +145,7 @@ export class Timeline extends EventTarget {
     const before = previous && new Date(previous.created_at);
     const newDay = !before || dayKey(moment) !== dayKey(before);
     if (newDay) {
-      const day = this.#row(`day ${dayKey(moment)}`, dayRow);
+      const day = this.#row(`day ${dayKey(moment)}${message.offset ? "" : " of what waits"}`, dayRow);
       const name = dayName(moment);
       if (day.textContent !== name) day.textContent = name;
       rows.push(day);
