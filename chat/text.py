@@ -22,8 +22,14 @@ ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
 BARE_DOMAINS = ["com", "org", "net", "edu", "gov", "info", "biz", "dev", "app", "io"]
 
 # The parser's time grows faster than the number of these. Ordinary messages have a few dozen.
-MARKS = re.compile(r"[\[<>*_~`:@&\\]|\n=|//")
+MARKS = re.compile(r"[\[<>*_~`:@&\\|$+^=\uff5c]|//")
 MOST_MARKS = 250
+
+# Nor does the search for addresses stay quick in a long word in which one could begin at every other character. What
+# people write has few such places: an address of a thousand characters, or a language that writes no blanks.
+LONG_WORD = re.compile(r"\S{200,}")
+BEGINNINGS = re.compile(r"[.|$+^=\uff5c]")
+MOST_BEGINNINGS = 25
 
 EMPTY = re.compile(r"(?:<(?!hr)[^>]*>|\s)*")
 
@@ -69,10 +75,16 @@ def render(text: str) -> str:
 
     Text that is all marks, or that would show nothing, is shown as it was typed.
     """
-    if len(text) > MOST_MARKS and len(MARKS.findall(text)) > MOST_MARKS:
+    if _takes_long(text):
         return as_typed(text)
     html = _cleaner.clean(_markdown.render(text)).strip()
     return as_typed(text) if EMPTY.fullmatch(html) else html
+
+
+def _takes_long(text: str) -> bool:
+    if len(text) > MOST_MARKS and len(MARKS.findall(text)) > MOST_MARKS:
+        return True
+    return any(len(BEGINNINGS.findall(word)) > MOST_BEGINNINGS for word in LONG_WORD.findall(text))
 
 
 def as_typed(text: str) -> str:
