@@ -10,7 +10,7 @@ import msgspec
 MAX_TEXT = 4_000  # characters of one message
 MAX_ID = 64  # characters of a client's id
 
-Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
+Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=60, pattern=r"^[^\0]*$")]  # what a database takes
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 

@@ -79,7 +79,8 @@ def post(posts: list[Post]) -> list[Ack | Refusal]:
 
 def mark_read(marks: list[Mark]) -> list[int | Refusal]:
     """Move members' read marks forward: the mark that now holds, for each. Needs a transaction."""
-    found = _memberships({mark.user for mark in marks}, {mark.room for mark in marks})
+    people, slugs = {mark.user for mark in marks}, {mark.room for mark in marks}
+    found = _memberships(people, slugs, lock=True)  # so that no other server moves one back
     members = {(member.user_id, member.room.slug): member for member in found.values()}
     _, heads = history.heads([member.room.topic_name for member in found.values()])
     moved: dict[int, Membership] = {}
@@ -249,9 +250,11 @@ def _store(
     }
 
 
-def _memberships(users: Iterable[int], slugs: Iterable[str]) -> Members:
+def _memberships(users: Iterable[int], slugs: Iterable[str], lock: bool = False) -> Members:
     """Who of these people is a member of which of these rooms. One query, whether the rooms exist or not."""
     found = Membership.objects.filter(user__in=users, room__slug__in=slugs).select_related("room")
+    if lock:
+        found = found.select_for_update(of=("self",)).order_by("pk")
     return {(member.user_id, member.room_id): member for member in found}
 
 

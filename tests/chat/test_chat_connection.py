@@ -167,6 +167,8 @@ BAD = [
     ('{"type":"subscribe","room":"lobby","since":99999999999999999999999}', "invalid_message"),
     ('{"type":"subscribe","room":"no-such-room"}', "not_found"),
     ('{"type":"subscribe","room":"chat.room:1"}', "not_found"),
+    ('{"type":"subscribe","room":"a\\u0000b"}', "invalid_message"),
+    ('{"type":"post","room":"a\\u0000b","id":"x","text":"hi"}', "invalid_message"),
     ('{"type":"post","room":"lobby","text":"no id"}', "invalid_message"),
     ('{"type":"post","room":"lobby","id":"x","text":5}', "invalid_message"),
     ('{"type":"post","room":"lobby","id":"x","text":""}', "invalid_message"),
