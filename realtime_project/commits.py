@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 
 from .database import clean
 
@@ -115,7 +115,9 @@ def _commit(function: Function[Any, Any], items: list[Any], attempt: int = 0) ->
                 raise RuntimeError(f"{function.__qualname__} gave {len(results)} results for {len(items)} items")
             is_committing = True
             return results
-    except (OperationalError, InterfaceError) as error:
+    except Exception as error:
+        if not _is_away(error):
+            return _one_by_one(function, items, error)
         if _is_deadlock(error) and attempt < ATTEMPTS:
             # Another list, of another server, locked the same rows in another order. One item at a time holds few.
             logger.info("%d writes met others; they are tried one by one: %s", len(items), error)
@@ -125,11 +127,20 @@ def _commit(function: Function[Any, Any], items: list[Any], attempt: int = 0) ->
         logger.warning("%d writes failed, the database is unavailable: %s", len(items), error)
         is_unsure = is_committing and connection.vendor != "sqlite"  # where what fails to commit is rolled back here
         return [Unsure(str(error)) if is_unsure else Unavailable(str(error))] * len(items)
-    except Exception as error:
-        if len(items) > 1:
-            return [outcome for item in items for outcome in _commit(function, [item])]
-        logger.exception("a write of %s failed", function.__qualname__)
-        return [RuntimeError(repr(error)) if isinstance(error, StopIteration) else error]  # a future takes no other
+
+
+def _one_by_one(function: Function[Any, Any], items: list[Any], error: Exception) -> list[Outcome]:
+    """One of the items is wrong: the others shall not suffer."""
+    if len(items) > 1:
+        return [outcome for item in items for outcome in _commit(function, [item])]
+    logger.error("a write of %s failed", function.__qualname__, exc_info=error)
+    return [RuntimeError(repr(error)) if isinstance(error, StopIteration) else error]  # a future takes no other
+
+
+def _is_away(error: Exception) -> bool:
+    """Also a server that has become read-only, or has ended the transaction: SQLSTATE 25, an InternalError."""
+    is_refused = isinstance(error, InternalError) and str(getattr(error.__cause__, "sqlstate", "")).startswith("25")
+    return is_refused or isinstance(error, OperationalError | InterfaceError)
 
 
 def _is_deadlock(error: Exception) -> bool:

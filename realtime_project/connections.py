@@ -48,7 +48,7 @@ class Connection:
         self.id = uuid.uuid4().hex
         self.channel_id = next(_numbers)
         self.endpoint, self.mode, self.path = endpoint, mode, scope["path"]
-        self.client_ip, self.client_port = client[0], client[1]
+        self.client_ip, self.client_port = client[0], _port(client[1])
         self.origin = next((value.decode("latin1") for name, value in headers if name == b"origin"), None)
         self.user = scope.get("user")
         self.proof = proof_of(scope)
@@ -259,6 +259,11 @@ async def deny(scope: dict[str, Any], send: Send, status: int, why: str) -> None
         await send({"type": "websocket.http.response.body", "body": f"{why}\n".encode()})
     else:
         await send({"type": "websocket.close", "code": 4000 + status})
+
+
+def _port(number: Any) -> int | None:
+    """A proxy may hand on what the client itself says: any number, or none."""
+    return number if isinstance(number, int) and 0 <= number < 2**16 else None
 
 
 def _warn_of_debug(scope: dict[str, Any]) -> None:

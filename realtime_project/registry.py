@@ -238,13 +238,16 @@ class Registry:
             self._tell({})
 
     async def _beat(self) -> None:
-        beat = 0
+        beat, since = 0, monotonic()  # since when every beat was written
         while True:
             try:
                 async with self._writing:
                     await self._write(beat)
-                    self._tell(await database.run(_reap, settings.SERVER_LEASE))
+                    # After an outage all leases have run out, also of those who are about to renew them.
+                    if monotonic() - since > settings.SERVER_LEASE:
+                        self._tell(await database.run(_reap, settings.SERVER_LEASE))
             except Exception as error:
+                since = monotonic()
                 logger.warning("the registry cannot be written: %r", error)
             beat += 1
             await asyncio.sleep(BEAT)
@@ -256,14 +259,20 @@ class Registry:
         try:
             if len(went) > UNTOLD:  # not all who went are known: as if this server were new
                 self._tell(await database.run(_remove, Server.objects.filter(pk=self.server_id)))
-            await self._write_these(came, went, beat % COUNTERS)
+            report = await self._report()
+            if not await self._write_these(came, went, beat % COUNTERS, report):
+                came, self._came = dict(self.connections), {}
+                await self._write_these(came, went, beat % COUNTERS, report)
         except BaseException:  # with the next batch, unless they have gone by then
             self._came |= {id: client for id, client in came.items() if id in self.connections}
             raise
         for id in went:
             del self._went[id]
 
-    async def _write_these(self, came: dict[str, Connection], went: dict[str, Any], which: int) -> None:
+    async def _write_these(
+        self, came: dict[str, Connection], went: dict[str, Any], which: int, report: dict[str, Any]
+    ) -> bool:
+        """False where this server is new, or was thought dead: it is entered, and every connection is to be written."""
         written = self._written
         now: dict[str, Written] = {}
         rows: list[ConnectionRow] = []
@@ -286,17 +295,16 @@ class Registry:
         gone = list(went)  # also those of whom it is not known whether they have been written
         users = {row.user_id for row in rows} | {*went.values()}
         assert self._row
-        report = await self._report()
         vars(self._row).update(report)  # should it have to be entered again
         known, moves = await database.run(_save, self._row, report, rows, gone, users - {None}, changes)
-        if not known:  # this server was thought dead, its rows are gone: the others are written again next time
+        if not known:
             written.clear()
-            now = {row.id: now[row.id] for row in rows}
-            self._came |= {id: client for id, client in self.connections.items() if id not in now}
+            return False
         written.update(now)
         for id in gone:
             written.pop(id, None)
         self._tell(moves)
+        return True
 
     def _tell(self, moves: Moves) -> None:
         """Publish who came and went, without waiting. What the layer does not take is told with the next batch."""
@@ -327,7 +335,7 @@ class Registry:
             endpoint=connection.endpoint[:255],
             path=storable(connection.path, 2048),
             mode=connection.mode,
-            client_ip=connection.client_ip[:45],
+            client_ip=storable(connection.client_ip, 45),
             client_port=connection.client_port,
             origin=connection.origin and storable(connection.origin, 255),
             user_id=_user_of(connection),
@@ -392,7 +400,7 @@ def _save(
     users: set[Any],
     changes: Sequence[Change] = (),
 ) -> tuple[bool, Moves]:
-    """One batch: False if this server's row had been reaped, and is entered again; and which of `users` moved.
+    """One batch, and which of `users` moved. False if this server had no row: it has one now, and nothing else has.
 
     users: those of the rows that are new or gone.
     """
@@ -401,16 +409,17 @@ def _save(
     if not known:
         server.seen_at = Now()  # not when it was first entered
         server.save(force_insert=True)
+        return False, {}
     if not rows and not gone and not changes:
-        return known, {}
+        return True, {}
     try:
-        return known, _save_connections(server.pk, rows, gone, users, changes)
+        return True, _save_connections(server.pk, rows, gone, users, changes)
     except IntegrityError:  # somebody was deleted while connected
         people = get_user_model()._default_manager.filter(pk__in=[row.user_id for row in rows])
         left = set(people.values_list("pk", flat=True))
         for row in rows:
             row.user_id = row.user_id if row.user_id in left else None
-        return known, _save_connections(server.pk, rows, gone, users, changes)
+        return True, _save_connections(server.pk, rows, gone, users, changes)
 
 
 @transaction.atomic

@@ -115,6 +115,10 @@ def test_what_a_databases_url_asks_for_is_done(tree: Path) -> None:
     options = "from realtime_project.settings import DATABASES; print(DATABASES['default']['OPTIONS'])"
     assert literal_eval(run(["-c", options], told, cwd=tree).stdout) == {
         "connect_timeout": 9,
+        "tcp_user_timeout": 10_000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
         "options": "-c idle_in_transaction_session_timeout=30s",
         "pool": {"min_size": 1, "max_size": 3, "timeout": 5},
         "sslmode": "verify-full",

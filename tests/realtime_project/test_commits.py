@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, InternalError, OperationalError, connection, transaction
 
 from realtime_project import history
 from realtime_project.commits import Commits, Unavailable
@@ -80,14 +80,22 @@ async def test_an_item_that_fails_on_its_data_fails_alone() -> None:
     assert await asyncio.to_thread(stored) == {"a", "b", "taken"}
 
 
-async def test_a_database_that_is_away_fails_the_list_once_and_whole() -> None:
+class ReadOnly(Exception):
+    """As the driver says that this PostgreSQL takes no writes any more: another one does."""
+
+    sqlstate = "25006"
+
+
+@pytest.mark.parametrize("error", [OperationalError("the server closed the connection"), InternalError("read-only")])
+async def test_a_database_that_is_away_fails_the_list_once_and_whole(error: Exception) -> None:
+    error.__cause__ = ReadOnly() if isinstance(error, InternalError) else None
     calls = 0
 
     def away(items: list[str]) -> list[int]:
         nonlocal calls
         calls += 1
         names(items)
-        raise OperationalError("the server closed the connection")
+        raise error
 
     results = await write_all(Commits(256), away, ["a", "b", "c"])
     assert [type(result) for result in results] == [Unavailable] * 3

@@ -60,7 +60,7 @@ async def test_z50_a_server_is_listed_and_a_killed_one_is_gone_within_its_lease(
     assert await eventually(lambda: servers(server), lambda rows: rows == []) == []
     other = start_server(database=server.database)
     left = "from realtime_project.models import Server; print(json.dumps(list(Server.objects.values_list('pid'))))"
-    assert await eventually(lambda: server.python(left), lambda rows: rows == [[other.pid]]) == [[other.pid]]
+    assert await eventually(lambda: server.python(left), lambda rows: rows == [[other.pid]], 8) == [[other.pid]]
 
 
 async def test_z51_every_websocket_endpoint_is_listed_with_its_mode_and_no_page(server: Server) -> None:

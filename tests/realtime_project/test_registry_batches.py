@@ -1,9 +1,13 @@
 """What the registry writes with each beat: of those that changed, and of nobody else. The clock is the test's."""
 
+import asyncio
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from realtime_project import registry as module
@@ -165,6 +169,7 @@ async def test_who_was_written_though_the_database_seemed_to_fail_goes_with_the_
         save(*everything)
         raise ConnectionError("the answer is lost")
 
+    await books.beats(1)
     went, stays = books.client(0), books.client(1)
     with monkeypatch.context() as broken:
         broken.setattr(module, "_save", saved_and_lost)
@@ -182,11 +187,24 @@ async def test_a_server_that_was_thought_dead_writes_everybody_again(books: Book
     await books.beats(1)
     await ServerRow.objects.all().adelete()
     assert await Connection.objects.acount() == 0
-    late = books.client(2 * PART)
-    await books.beats(1)
-    assert [found.id async for found in Connection.objects.all()] == [late.id]
+    books.client(2 * PART)
     await books.beats(1)
     assert await Connection.objects.acount() == 2 * PART + 1
+
+
+async def test_so_it_does_where_that_fails_at_first(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own row is there again, but nobody's else: it must not take that for all."""
+    for number in range(3):
+        books.client(number)
+    await books.beats(1)
+    await ServerRow.objects.all().adelete()
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "_save_connections", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await books.beats(1)
+    assert (await ServerRow.objects.acount(), await Connection.objects.acount()) == (1, 0)
+    await books.beats(1)
+    assert await Connection.objects.acount() == 3
 
 
 async def test_however_many_go_while_the_database_is_away_little_is_kept_of_them_and_none_stays(
@@ -205,3 +223,39 @@ async def test_however_many_go_while_the_database_is_away_little_is_kept_of_them
     await books.beats(2)
     assert [found.id async for found in Connection.objects.all()] == [stays.id]
     assert not books.registry._went
+
+
+async def test_nobody_is_thought_dead_by_who_could_not_write_until_now(
+    books: Books, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """After an outage of the database every lease has run out, of those too who are about to renew theirs."""
+    settings.SERVER_LEASE = 10
+    now, beats, is_away = 0.0, 0, False
+
+    async def write(beat: int) -> None:
+        nonlocal beats
+        beats += 1
+        if is_away:
+            raise OperationalError("away")
+
+    async def is_there_after(seconds: float) -> bool:
+        nonlocal now
+        now, some = now + seconds, beats + 3
+        while beats < some:
+            await asyncio.sleep(0.01)
+        return await ServerRow.objects.filter(pk="other").aexists()
+
+    monkeypatch.setattr(module, "monotonic", lambda: now)
+    monkeypatch.setattr(module, "BEAT", 0.01)
+    monkeypatch.setattr(books.registry, "_write", write)
+    await ServerRow.objects.acreate(id="other", host="", pid=2, version="", seen_at=Now() - timedelta(hours=1))
+    beating = asyncio.create_task(books.registry._beat())
+    try:
+        assert await is_there_after(9)
+        is_away = True
+        assert await is_there_after(9)
+        is_away = False
+        assert await is_there_after(9)
+        assert not await is_there_after(2)
+    finally:
+        beating.cancel()
