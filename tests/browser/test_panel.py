@@ -167,6 +167,15 @@ def test_the_dashboard_moves_pauses_and_says_when_it_is_old(
     expect(page.locator(".panel-number, canvas, tr")).to_have_count(0)
 
 
+def test_the_focus_stays_on_a_server_of_the_dashboard(server: Server, enter: Callable[..., Page]) -> None:
+    page = enter(server, "/admin/")
+    link = page.get_by_test_id("servers").get_by_role("link").first
+    link.focus()
+    before = points(page)
+    page.wait_for_function("before => Number(document.querySelector('canvas').dataset.points) > before + 2", arg=before)
+    expect(link).to_be_focused()
+
+
 def test_a_client_comes_is_watched_and_closed_and_goes(
     server: Server, enter: Callable[..., Page], client: Callable[[Server, str], Page]
 ) -> None:
