@@ -229,6 +229,24 @@ def test_a_client_comes_is_watched_and_closed_and_goes(
     expect(listed.locator("#result_list")).to_contain_text(f"Closed with 4410 that is enough. Why: {why}")
 
 
+def test_everything_is_found_under_a_prefix(
+    start_server: Callable[..., Server], enter: Callable[..., Page], client: Callable[[Server, str], Page]
+) -> None:
+    server = start_server("--root-path", "/harbour")
+    page = enter(server, "/harbour/admin/")
+    expect(page.get_by_test_id("state")).to_have_text("Live")
+    expect(page.locator('a[href="/"]')).to_have_count(0)
+    client(server, "/harbour/ws/broadcast/")
+    page.goto("/harbour/admin/realtime_project/connection/?q=/ws/broadcast/")
+    page.locator("#result_list tbody a").first.click()
+    page.get_by_test_id("tail-toggle").click()
+    expect(page.get_by_test_id("tail-state")).to_have_text("Watching")
+    page.goto("/harbour/demos/quiz/")
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_role("button", name="Open a game").click()
+    expect(page.get_by_test_id("code")).not_to_be_empty()
+
+
 def test_what_is_ticked_is_counted_while_rows_come_and_go(
     server: Server, enter: Callable[..., Page], client: Callable[[Server, str], Page]
 ) -> None:

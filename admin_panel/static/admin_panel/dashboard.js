@@ -117,7 +117,7 @@ function drawServers() {
 }
 
 // how the connection stands --------------------------------------------------------------------------------------
-const listener = new Listener("/ws/dashboard/");
+const listener = new Listener(`${root.dataset.home}ws/dashboard/`);
 
 const STATES = {
   connecting: () => "Connecting…",
