@@ -11,6 +11,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.forms import Script
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -31,7 +32,7 @@ class Live(ModelAdmin):  # type: ignore[misc]
     actions_list_hide_default = False
 
     class Media:
-        js = ("admin_panel/live.js",)
+        js = (Script("admin_panel/live.js", type="module"),)
         css = {"all": ("admin_panel/panel.css",)}
 
     def get_search_results(

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import environ
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 
 from . import logs
 
@@ -315,7 +316,7 @@ STONE = (
 UNFOLD = {
     "SITE_TITLE": "Harbour",
     "SITE_HEADER": "Harbour",
-    "SITE_URL": "/",
+    "SITE_URL": reverse_lazy("home"),
     "SITE_ICON": lambda request: static("chat/favicon.svg"),
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("chat/favicon.svg")}],
     "SIDEBAR": {"navigation": "admin_panel.navigation.sidebar"},

@@ -52,6 +52,20 @@ SEEN = """
 """
 
 
+# Resolves when a list has renewed itself so often from now on: a fetch each time; the last is still to be shown then.
+RENEWED = """
+    (times) => new Promise((resolve) => {
+        let left = times;
+        new PerformanceObserver((list) => {
+            left -= list.getEntries().filter((each) => each.initiatorType === "fetch").length;
+            if (left <= 0) setTimeout(resolve, 200);
+        }).observe({ type: "resource" });
+    })
+"""
+FRAME = "#result_list :is(thead, tbody), #action-toggle, .action-select"  # what stays as long as the rows do
+SELECT = "element => { getSelection().selectAllChildren(element); return String(getSelection()); }"
+
+
 def follows(page: Page) -> float:
     """Milliseconds until a list shows what has happened: a beat of the servers and the pace of the page, which looks
     more rarely where a look takes more than a tenth of a second.
@@ -153,6 +167,15 @@ def test_the_dashboard_moves_pauses_and_says_when_it_is_old(
     expect(page.locator(".panel-number, canvas, tr")).to_have_count(0)
 
 
+def test_the_focus_stays_on_a_server_of_the_dashboard(server: Server, enter: Callable[..., Page]) -> None:
+    page = enter(server, "/admin/")
+    link = page.get_by_test_id("servers").get_by_role("link").first
+    link.focus()
+    before = points(page)
+    page.wait_for_function("before => Number(document.querySelector('canvas').dataset.points) > before + 2", arg=before)
+    expect(link).to_be_focused()
+
+
 def test_a_client_comes_is_watched_and_closed_and_goes(
     server: Server, enter: Callable[..., Page], client: Callable[[Server, str], Page]
 ) -> None:
@@ -204,6 +227,114 @@ def test_a_client_comes_is_watched_and_closed_and_goes(
     assert median(went) < follows(listed), went
     listed.goto("/admin/admin/logentry/")
     expect(listed.locator("#result_list")).to_contain_text(f"Closed with 4410 that is enough. Why: {why}")
+
+
+def test_everything_is_found_under_a_prefix(
+    start_server: Callable[..., Server], enter: Callable[..., Page], client: Callable[[Server, str], Page]
+) -> None:
+    server = start_server("--root-path", "/harbour")
+    page = enter(server, "/harbour/admin/")
+    expect(page.get_by_test_id("state")).to_have_text("Live")
+    expect(page.locator('a[href="/"]')).to_have_count(0)
+    client(server, "/harbour/ws/broadcast/")
+    page.goto("/harbour/admin/realtime_project/connection/?q=/ws/broadcast/")
+    page.locator("#result_list tbody a").first.click()
+    page.get_by_test_id("tail-toggle").click()
+    expect(page.get_by_test_id("tail-state")).to_have_text("Watching")
+    page.goto("/harbour/demos/quiz/")
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_role("button", name="Open a game").click()
+    expect(page.get_by_test_id("code")).not_to_be_empty()
+
+
+def test_what_is_ticked_is_counted_while_rows_come_and_go(
+    server: Server, enter: Callable[..., Page], client: Callable[[Server, str], Page]
+) -> None:
+    room = f"/ws/rooms/{unique('room')}/"
+    talkers = [client(server, room) for _ in range(2)]
+    page = enter(server, f"/admin/realtime_project/connection/?q={room}")
+    rows, everybody = page.locator("#result_list tbody tr"), page.locator("#action-toggle")
+    boxes, counter = page.locator(".action-select"), page.locator(".action-counter")
+    expect(rows).to_have_count(2)
+    page.evaluate(RENEWED, 2)
+    everybody.check()
+    expect(page.locator(".action-select:checked")).to_have_count(2)
+    expect(counter).to_have_text("2 of 2 selected")
+    picture(page, "clients-ticked")
+    everybody.uncheck()
+    talkers.append(client(server, room))
+    expect(rows).to_have_count(3)
+    boxes.first.check()  # the one that came
+    expect(counter).to_have_text("1 of 3 selected")
+    boxes.last.click(modifiers=["Shift"])
+    expect(counter).to_have_text("3 of 3 selected")
+    expect(everybody).to_be_checked()
+    everybody.uncheck()
+    talkers.pop(0).close()
+    expect(rows).to_have_count(2)
+    boxes.last.check()
+    expect(counter).to_have_text("1 of 2 selected")
+    talkers[-1].close()
+    page.wait_for_timeout(FOLLOWS)
+    expect(rows).to_have_count(2)  # not while one is ticked
+    boxes.last.uncheck()
+    expect(rows).to_have_count(1)
+    talkers[0].close()
+    expect(page.locator("#result_list")).to_have_count(0)
+    client(server, room)
+    expect(rows).to_have_count(1)
+    boxes.first.check()
+    expect(counter).to_have_text("1 of 1 selected")
+
+
+def test_the_focus_and_the_selection_outlast_a_renewal(
+    server: Server, enter: Callable[..., Page], client: Callable[[Server, str], Page]
+) -> None:
+    room = f"/ws/rooms/{unique('room')}/"
+    client(server, room)
+    page = enter(server, f"/admin/realtime_project/connection/?q={room}")
+    rows = page.locator("#result_list tbody tr")
+    expect(rows).to_have_count(1)
+    page.evaluate("frame => { window.kept = [...document.querySelectorAll(frame)]; }", FRAME)
+    age = rows.last.locator(".field-age")
+    before = age.inner_text()
+
+    box = rows.last.locator(".action-select")
+    box.focus()
+    page.evaluate(RENEWED, 3)
+    expect(age).not_to_have_text(before)
+    expect(box).to_be_focused()
+    page.keyboard.press("Space")
+    expect(box).to_be_checked()
+    page.keyboard.press("Space")
+    box.hover()
+    page.mouse.down()
+    page.evaluate(RENEWED, 2)
+    page.mouse.up()
+    expect(box).to_be_checked()
+    box.uncheck()
+
+    link = rows.last.get_by_role("link").first
+    link.focus()
+    client(server, room)
+    expect(rows).to_have_count(2)  # above it
+    expect(link).to_be_focused()
+
+    address = rows.last.locator(".field-address").evaluate(SELECT)
+    client(server, room)
+    expect(rows).to_have_count(3)
+    page.evaluate(RENEWED, 2)
+    assert page.evaluate("String(getSelection())") == address
+    assert address.startswith("127.0.0.1:")
+    assert page.evaluate("window.kept.length >= 4 && window.kept.every((each) => each.isConnected)")
+
+    page.goto("/admin/endpoints/")
+    path = page.get_by_role("link", name="/ws/rooms/<room>/")
+    path.focus()
+    name = path.evaluate(SELECT)
+    page.evaluate(RENEWED, 2)
+    expect(path).to_be_focused()
+    assert page.evaluate("String(getSelection())") == name == "/ws/rooms/<room>/"
 
 
 def test_z72_an_actor_is_found_by_its_state_and_stopped(

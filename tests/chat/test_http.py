@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.template.loader import render_to_string
 from django.test import Client
+from django.test.utils import override_script_prefix
 from django.urls import reverse
 from django.utils import timezone
 
@@ -46,6 +48,13 @@ def boot(response: Any) -> dict[str, Any]:
 
 
 # The pages ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["403.html", "403_csrf.html", "404.html", "500.html"])
+def test_a_page_of_an_error_leads_home_under_any_prefix(name: str) -> None:
+    with override_script_prefix("/harbour/"):
+        links = set(re.findall(r'<a [^>]*href="(.*?)"', render_to_string(name)))
+    assert links == {"/harbour/"}
 
 
 def test_the_names_of_the_pages_stand_in_the_root_namespace() -> None:

@@ -3,6 +3,7 @@
 import { Listener } from "./socket.js";
 import { charts } from "./charts.js";
 import { ago, bytes, element, number } from "./panel.js";
+import { renew } from "./rows.js";
 
 const KEPT = 300_000; // ms of points
 
@@ -92,29 +93,31 @@ function draw() {
 
 const TAGS = { ok: ["is-good", "serves"], draining: ["is-warn", "drains"], stale: ["is-bad", "silent"] };
 
+function rowOf(server, now) {
+  const [kind, words] = TAGS[server.stale ? "stale" : server.draining ? "draining" : "ok"];
+  const name = `${server.host || "–"}:${server.port ?? "–"} · ${server.pid}`;
+  const link = root.dataset.servers ? element("a", { href: `${root.dataset.servers}${server.id}/change/` }, name) : name;
+  const cells = [
+    number(server.connections), number(server.rates.messages_in), number(server.rates.messages_out),
+    `${number(server.latency_p99)} ms`, `${number(server.lag_p99)} ms`, `${number(server.cpu)} %`, bytes(server.memory), number(server.errors),
+  ];
+  return element(
+    "tr", { "data-key": server.id },
+    element("td", {}, link),
+    element("td", {}, element("span", { class: `panel-tag ${kind}` }, server.stale ? `${words} for ${ago(now - Date.parse(server.seen_at))}` : words)),
+    ...cells.map((cell) => element("td", { class: "is-number" }, cell)),
+    element("td", {}, server.version),
+    element("td", {}, ago(now - Date.parse(server.started_at))),
+  );
+}
+
 function drawServers() {
-  const now = Date.parse(latest.time);
-  document.getElementById("servers").replaceChildren(...latest.servers.map((server) => {
-    const [kind, words] = TAGS[server.stale ? "stale" : server.draining ? "draining" : "ok"];
-    const name = `${server.host || "–"}:${server.port ?? "–"} · ${server.pid}`;
-    const link = root.dataset.servers ? element("a", { href: `${root.dataset.servers}${server.id}/change/` }, name) : name;
-    const cells = [
-      number(server.connections), number(server.rates.messages_in), number(server.rates.messages_out),
-      `${number(server.latency_p99)} ms`, `${number(server.lag_p99)} ms`, `${number(server.cpu)} %`, bytes(server.memory), number(server.errors),
-    ];
-    return element(
-      "tr", {},
-      element("td", {}, link),
-      element("td", {}, element("span", { class: `panel-tag ${kind}` }, server.stale ? `${words} for ${ago(now - Date.parse(server.seen_at))}` : words)),
-      ...cells.map((cell) => element("td", { class: "is-number" }, cell)),
-      element("td", {}, server.version),
-      element("td", {}, ago(now - Date.parse(server.started_at))),
-    );
-  }));
+  const home = document.getElementById("servers");
+  renew(home, [...home.rows], latest.servers.map((server) => rowOf(server, Date.parse(latest.time))));
 }
 
 // how the connection stands --------------------------------------------------------------------------------------
-const listener = new Listener("/ws/dashboard/");
+const listener = new Listener(`${root.dataset.home}ws/dashboard/`);
 
 const STATES = {
   connecting: () => "Connecting…",

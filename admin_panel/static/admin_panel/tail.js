@@ -42,7 +42,7 @@ function add(...rows) {
 }
 
 function watch() {
-  const url = new URL(`/ws/admin/tail/${section.dataset.socket}/`, location.href);
+  const url = new URL(`${section.dataset.home}ws/admin/tail/${section.dataset.socket}/`, location.href);
   url.protocol = url.protocol.replace("http", "ws");
   socket = new WebSocket(url);
   say("Connecting…", "connecting");
