@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.people import Person
+from tests.browser.people import Person, end_compositions
 from tests.browser.screens import NARROW, too_small
 from tests.helpers import Server
 
@@ -69,6 +69,13 @@ def test_the_finder_goes_to_a_room_without_a_mouse(server: Server, room: str, co
     expect(finder).to_be_hidden()
     expect(ann.page).to_have_url(f"{server.url}/rooms/lobby/")
     expect(ann.composer).to_be_focused()
+
+
+def test_the_enter_that_ends_a_composition_chooses_no_room(room: str, come_in: ComeIn) -> None:
+    ann = come_in(room)
+    ann.page.keyboard.press("Control+k")
+    end_compositions(ann.page.get_by_role("combobox", name="Find a room"))
+    expect(ann.page.get_by_role("dialog", name="Find a room")).to_be_visible()
 
 
 def test_focus_can_be_seen(room: str, come_in: ComeIn) -> None:

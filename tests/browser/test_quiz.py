@@ -15,7 +15,7 @@ from websockets.typing import Subprotocol
 
 from tests.acted.reading import ACTED, right_answers
 from tests.browser.conftest import WATCH
-from tests.browser.people import Person
+from tests.browser.people import Person, end_compositions
 from tests.browser.screens import NARROW, too_small
 from tests.helpers import PATIENCE, Server, running
 
@@ -237,6 +237,15 @@ def test_what_is_wrong_is_said_where_it_is_wrong(quizzed: Server, sits: Callable
     page.keyboard.type("<b>bob</b>")
     page.keyboard.press("Enter")
     expect(ann.page.get_by_test_id("people")).to_contain_text("<b>bob</b>")
+
+
+def test_the_enter_that_ends_a_composition_opens_no_game(quizzed: Server, sits: Callable[..., Player]) -> None:
+    ann = sits(quizzed, "ann")
+    ann.page.get_by_label("Your name").fill("にほん")
+    end_compositions(ann.page.get_by_label("Your name"))
+    expect(ann.page.get_by_role("button", name="Open a game")).to_have_attribute("aria-disabled", "false")
+    ann.page.keyboard.press("Enter")
+    expect(ann.heading("Waiting for the others")).to_be_visible()
 
 
 def test_a_window_that_is_copied_takes_the_seat_and_gives_it_back(quizzed: Server, sits: Callable[..., Player]) -> None:
