@@ -385,6 +385,21 @@ def test_of_a_crowd_one_sees_the_first_and_oneself(
     expect(ann.page.get_by_test_id("announcer")).to_contain_text("and place 30 of 30.")
 
 
+TOO_OFTEN = "() => { history.replaceState = () => { throw new DOMException('too often', 'SecurityError'); }; }"
+
+
+def test_what_comes_of_the_same_game_leaves_the_address_alone(
+    quizzed: Server, sits: Callable[..., Player], seated: Callable[..., list[Seat]]
+) -> None:
+    """Safari throws where it is changed too often, and a game of a hundred tells of a hundred answers in seconds."""
+    ann = sits(quizzed, "ann")
+    code = ann.open()
+    assert ann.page.url == f"{quizzed.url}/demos/quiz/?game={code}"
+    ann.page.evaluate(TOO_OFTEN)
+    seated(quizzed, code, ["bob"])
+    expect(ann.page.get_by_role("heading", name="2 players are here")).to_be_visible()
+
+
 def test_the_host_leaves_in_mid_round_somebody_comes_late_and_readers_hear_of_it(
     quizzed: Server, sits: Callable[..., Player]
 ) -> None:

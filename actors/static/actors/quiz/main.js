@@ -42,7 +42,7 @@ const heard = {
   },
   welcome(message) {
     view = null;
-    if (message.note) history.replaceState(null, "", linkTo(""));
+    if (message.note) address("");
     put({ ...message, note: message.note || note }, Entrance);
     note = "";
   },
@@ -50,7 +50,7 @@ const heard = {
     const before = view?.code === message.code ? view : null;
     if (before && before.version > message.version) return;
     view = message;
-    history.replaceState(null, "", linkTo(message.code));
+    address(message.code);
     put(message, SCREENS[message.phase], before);
   },
   error(message) {
@@ -87,6 +87,12 @@ const titles = {
   reveal: ({ round, rounds }) => `Question ${round} of ${rounds}`,
   podium: () => "The podium",
 };
+
+/** Puts a game's code into the page's address, if it is not there: Safari throws beyond 100 changes in ten seconds. */
+function address(code) {
+  const link = linkTo(code);
+  if (link !== location.href) history.replaceState(null, "", link);
+}
 
 function send(message) {
   return connection.send(message, { answered: true });
@@ -129,7 +135,7 @@ byId("leave").addEventListener("click", () => {
 byId("leaving").addEventListener("close", ({ target }) => target.returnValue === "leave" && leave());
 
 function leave() {
-  if (order({ type: "Leave" })) history.replaceState(null, "", linkTo(""));
+  if (order({ type: "Leave" })) address("");
 }
 
 connection.start();
