@@ -117,10 +117,11 @@ def test_what_is_not_hexadecimal_is_explained_and_not_sent(visit: Callable[..., 
     send(echo, wrong, kind="Hex bytes")
     expect(echo.get_by_role("alert")).to_contain_text("two hexadecimal digits, such as 00 ff 2a")
     expect(echo.get_by_role("textbox")).to_have_value(wrong)
-    expect(echo.get_by_role("textbox")).to_have_attribute("aria-invalid", "")
+    expect(echo.get_by_role("textbox")).to_have_attribute("aria-invalid", "true")
     expect(frames(echo, "sent")).to_have_count(0)
     send(echo, "00", kind="Hex bytes")
     expect(echo.get_by_role("alert")).to_be_empty()
+    expect(echo.get_by_role("textbox")).to_have_attribute("aria-invalid", "false")
     expect(content(echo, "received")).to_have_text("00")
 
 

@@ -222,7 +222,9 @@ def test_what_is_wrong_is_said_where_it_is_wrong(quizzed: Server, sits: Callable
     page = bob.page
     page.get_by_role("button", name="Open a game").click()
     expect(page.get_by_role("alert").filter(has_text="Write the name")).to_be_visible()
+    expect(page.get_by_label("Your name")).to_have_attribute("aria-invalid", "true")
     page.get_by_label("Your name").fill("ANN")
+    expect(page.get_by_label("Your name")).to_have_attribute("aria-invalid", "false")
     page.get_by_role("button", name="Join").click()
     expect(page.get_by_role("alert").filter(has_text="Write the four letters")).to_be_visible()
     expect(page.get_by_label("Code of the game")).to_be_focused()

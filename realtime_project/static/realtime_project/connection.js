@@ -188,7 +188,7 @@ export class Connection {
 
   #complain(mistake) {
     this.#mistake.textContent = mistake;
-    this.#content.toggleAttribute("aria-invalid", Boolean(mistake));
+    this.#content.setAttribute("aria-invalid", String(Boolean(mistake)));
   }
 
   /** `what`: sent, received or note; `data`: a string or an ArrayBuffer. */

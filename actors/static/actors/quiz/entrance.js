@@ -88,7 +88,7 @@ export class Entrance {
   #say(field, text) {
     this.#mistakes[field].textContent = text;
     const input = field === "code" ? this.#code : this.#name;
-    input.toggleAttribute("aria-invalid", Boolean(text));
+    input.setAttribute("aria-invalid", String(Boolean(text)));
     input.closest(".field").classList.toggle("has-error", Boolean(text));
   }
 }
