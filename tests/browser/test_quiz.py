@@ -283,6 +283,41 @@ def test_a_seat_that_is_no_more_is_said_to_be(quizzed: Server, sits: Callable[..
     assert ann.token() != "x" * 43
 
 
+# Notes the orders that go out. `__fate` of the next: it reaches the server spoilt, or is lost together with its socket.
+ORDERS = """() => {
+    const send = WebSocket.prototype.send;
+    window.__orders = [];
+    WebSocket.prototype.send = function (text) {
+        const fate = window.__fate;
+        window.__fate = "";
+        window.__orders.push(JSON.parse(text).type);
+        if (fate === "lost") this.close();
+        else send.call(this, fate === "spoilt" ? "?" : text);
+    };
+}"""
+
+
+def test_a_double_click_orders_once_and_a_button_works_again_after_a_failure(
+    quizzed: Server, sits: Callable[..., Player]
+) -> None:
+    ann = sits(quizzed, "ann", SHORT)
+    ann.open()
+    ann.page.evaluate(ORDERS)
+
+    def click_twice(name: str, fate: str = "") -> None:
+        ann.page.evaluate("fate => { window.__fate = fate; }", fate)
+        ann.page.get_by_role("button", name=name).evaluate("button => { button.click(); button.click(); }")
+
+    click_twice("Begin", "spoilt")
+    expect(ann.page.get_by_role("alert").filter(has_text="Send JSON with a type")).to_be_visible()
+    ann.page.evaluate("sessionStorage.clear()")
+    click_twice("Begin", "lost")
+    ann.page.wait_for_function("() => sessionStorage.getItem('harbour.quiz')")  # which the next socket brings
+    click_twice("Begin")
+    expect(ann.answers).to_have_count(4)
+    assert ann.page.evaluate("window.__orders") == ["Begin"] * 3
+
+
 def test_390_px_and_a_finger_are_enough(quizzed: Server, sits: Callable[..., Player]) -> None:
     ann = sits(quizzed, "Wolfeschlegelsteinhausen", viewport=NARROW, has_touch=True, is_mobile=True)
 

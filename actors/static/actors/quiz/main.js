@@ -23,6 +23,7 @@ connection.question = () => ({ type: "Ping" });
 let screen = null;
 let view = null; // the newest of the game one is in
 let note = ""; // why one is in no game
+const awaited = new Set(); // types of the orders whose answer has not come: another screen, or an error
 
 new Banner(byId("banner"), connection, {
   kept: "Your seat and your points are kept.",
@@ -54,11 +55,15 @@ const heard = {
     put(message, SCREENS[message.phase], before);
   },
   error(message) {
+    awaited.clear();
     if (!screen?.refuse?.(message)) say(message.detail);
   },
 };
 
-connection.addEventListener("open", () => screen?.reconnected?.());
+connection.addEventListener("open", () => {
+  awaited.clear(); // an order may be lost together with its socket
+  screen?.reconnected?.();
+});
 connection.addEventListener("message", ({ detail }) => heard[detail.type]?.(detail));
 
 /** Shows a message on the screen that it is for: the one that stands there, or a new one. `before`: the former view. */
@@ -67,6 +72,7 @@ function put(message, Screen, before = null) {
   if (isNew) {
     const hadFocus = stage.contains(document.activeElement);
     screen?.stop?.();
+    awaited.clear();
     screen = new Screen({ send, order, announce }, message);
     stage.replaceChildren(screen.element);
     scrollTo(0, 0);
@@ -98,10 +104,12 @@ function send(message) {
   return connection.send(message, { answered: true });
 }
 
-/** Sends what is not kept until it can be sent, and says so where it cannot. */
+/** Sends what is not kept until it can be sent, and says so where it cannot. A double click orders once. */
 function order(message) {
+  if (awaited.has(message.type)) return false;
   const isSent = send(message);
-  if (!isSent) say("There is no connection just now. Try again in a moment.");
+  if (isSent) awaited.add(message.type);
+  else say("There is no connection just now. Try again in a moment.");
   return isSent;
 }
 
