@@ -1,5 +1,6 @@
 """Wide and narrow, light and dark, with a mouse or with keys alone."""
 
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -100,6 +101,26 @@ def test_focus_can_be_seen(room: str, come_in: ComeIn) -> None:
         focused.focus()
         assert seen != unseen, f"{name} looks the same with focus"
     assert len(stops) > 5
+
+
+RING = re.compile(r"\bsolid 2px$")
+
+
+def test_forced_colours_show_the_focus_and_the_current_room(room: str, come_in: ComeIn) -> None:
+    """They take every shadow and every ground away, and give a transparent outline a colour."""
+    ann = come_in(room, forced_colors="active", reduced_motion="reduce")
+    current = ann.room_link(room)
+    expect(current).to_have_attribute("aria-current", "page")
+    marked = current.screenshot()
+    current.evaluate("link => link.removeAttribute('aria-current')")
+    assert current.screenshot() != marked, "the current room looks like any other"
+    ann.composer.focus()
+    expect(ann.page.locator("form.composer")).to_have_css("outline", RING)
+    for path, label in (("/demos/quiz/", "Your name"), ("/demos/", "Address")):
+        ann.page.goto(path)
+        field = ann.page.get_by_label(label).first
+        field.focus()
+        expect(field).to_have_css("outline", RING)
 
 
 # How far from its end a timeline is, once something has taken room away in the frame in which it was told to scroll.
