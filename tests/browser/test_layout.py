@@ -103,6 +103,32 @@ def test_focus_can_be_seen(room: str, come_in: ComeIn) -> None:
     assert len(stops) > 5
 
 
+# In px: how far right of the first letter the last one stands, and how far the first is from either end of the line.
+RUN = """
+    (text) => {
+        const node = document.createTreeWalker(text, NodeFilter.SHOW_TEXT).nextNode();
+        const [first, last] = [0, node.length - 1].map((start) => {
+            const range = new Range();
+            range.setStart(node, start);
+            range.setEnd(node, start + 1);
+            return range.getBoundingClientRect();
+        });
+        const line = text.getBoundingClientRect();
+        return [last.x - first.x, first.left - line.left, line.right - first.right];
+    }
+"""
+
+
+def test_each_line_runs_from_its_own_side(room: str, come_in: ComeIn) -> None:
+    ann = come_in(room)
+    for text, direction in (("hello world!", "ltr"), ("שלום עולם!", "rtl")):
+        ann.composer.fill(text)
+        expect(ann.composer).to_have_css("direction", direction)
+        ann.composer.press("Enter")
+        run, left, right = ann.sent(text).locator(".said p").evaluate(RUN)
+        assert (run > 0, left < right) == (direction == "ltr",) * 2, f"{text}: {run}, {left}, {right}"
+
+
 RING = re.compile(r"\bsolid 2px$")
 
 
