@@ -63,3 +63,14 @@ class Person:
     def born(self) -> Any:
         """When this document was made: another value means that the page was loaded again."""
         return self.page.evaluate("window.__born")
+
+
+def end_compositions(field: Locator) -> None:
+    """The Enter that ends an input method's composition, as most browsers tell of it and as Safari does."""
+    for key in ({"isComposing": True}, {"keyCode": 229}):
+        kept = field.evaluate(
+            """(field, init) => field.dispatchEvent(
+                new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, ...init }))""",
+            key,
+        )
+        assert kept, "the input method's own Enter was taken away from it"

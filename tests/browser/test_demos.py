@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import WATCH
-from tests.browser.people import Person
+from tests.browser.people import Person, end_compositions
 from tests.browser.screens import NARROW, too_small
 from tests.helpers import Server, unique
 
@@ -117,11 +117,21 @@ def test_what_is_not_hexadecimal_is_explained_and_not_sent(visit: Callable[..., 
     send(echo, wrong, kind="Hex bytes")
     expect(echo.get_by_role("alert")).to_contain_text("two hexadecimal digits, such as 00 ff 2a")
     expect(echo.get_by_role("textbox")).to_have_value(wrong)
-    expect(echo.get_by_role("textbox")).to_have_attribute("aria-invalid", "")
+    expect(echo.get_by_role("textbox")).to_have_attribute("aria-invalid", "true")
     expect(frames(echo, "sent")).to_have_count(0)
     send(echo, "00", kind="Hex bytes")
     expect(echo.get_by_role("alert")).to_be_empty()
+    expect(echo.get_by_role("textbox")).to_have_attribute("aria-invalid", "false")
     expect(content(echo, "received")).to_have_text("00")
+
+
+def test_the_enter_that_ends_a_composition_sends_nothing(visit: Callable[..., Demos]) -> None:
+    echo = visit().connect("/ws/asgi/echo/")
+    echo.get_by_role("textbox").fill("にほん")
+    end_compositions(echo.get_by_role("textbox"))
+    expect(echo.get_by_role("textbox")).to_have_value("にほん")
+    echo.get_by_role("textbox").press("Enter")
+    expect(content(echo, "sent")).to_have_text(["にほん"])
 
 
 def test_two_connections_stand_side_by_side_and_hear_each_other(visit: Callable[..., Demos]) -> None:

@@ -1,5 +1,6 @@
 """Wide and narrow, light and dark, with a mouse or with keys alone."""
 
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.people import Person
+from tests.browser.people import Person, end_compositions
 from tests.browser.screens import NARROW, too_small
 from tests.helpers import Server
 
@@ -71,6 +72,13 @@ def test_the_finder_goes_to_a_room_without_a_mouse(server: Server, room: str, co
     expect(ann.composer).to_be_focused()
 
 
+def test_the_enter_that_ends_a_composition_chooses_no_room(room: str, come_in: ComeIn) -> None:
+    ann = come_in(room)
+    ann.page.keyboard.press("Control+k")
+    end_compositions(ann.page.get_by_role("combobox", name="Find a room"))
+    expect(ann.page.get_by_role("dialog", name="Find a room")).to_be_visible()
+
+
 def test_focus_can_be_seen(room: str, come_in: ComeIn) -> None:
     """Every stop of the Tab key shows an outline, a ring or a border that it has not without focus."""
     ann = come_in(room, **UNFOCUSED)
@@ -93,6 +101,52 @@ def test_focus_can_be_seen(room: str, come_in: ComeIn) -> None:
         focused.focus()
         assert seen != unseen, f"{name} looks the same with focus"
     assert len(stops) > 5
+
+
+# In px: how far right of the first letter the last one stands, and how far the first is from either end of the line.
+RUN = """
+    (text) => {
+        const node = document.createTreeWalker(text, NodeFilter.SHOW_TEXT).nextNode();
+        const [first, last] = [0, node.length - 1].map((start) => {
+            const range = new Range();
+            range.setStart(node, start);
+            range.setEnd(node, start + 1);
+            return range.getBoundingClientRect();
+        });
+        const line = text.getBoundingClientRect();
+        return [last.x - first.x, first.left - line.left, line.right - first.right];
+    }
+"""
+
+
+def test_each_line_runs_from_its_own_side(room: str, come_in: ComeIn) -> None:
+    ann = come_in(room)
+    for text, direction in (("hello world!", "ltr"), ("שלום עולם!", "rtl")):
+        ann.composer.fill(text)
+        expect(ann.composer).to_have_css("direction", direction)
+        ann.composer.press("Enter")
+        run, left, right = ann.sent(text).locator(".said p").evaluate(RUN)
+        assert (run > 0, left < right) == (direction == "ltr",) * 2, f"{text}: {run}, {left}, {right}"
+
+
+RING = re.compile(r"\bsolid 2px$")
+
+
+def test_forced_colours_show_the_focus_and_the_current_room(room: str, come_in: ComeIn) -> None:
+    """They take every shadow and every ground away, and give a transparent outline a colour."""
+    ann = come_in(room, forced_colors="active", reduced_motion="reduce")
+    current = ann.room_link(room)
+    expect(current).to_have_attribute("aria-current", "page")
+    marked = current.screenshot()
+    current.evaluate("link => link.removeAttribute('aria-current')")
+    assert current.screenshot() != marked, "the current room looks like any other"
+    ann.composer.focus()
+    expect(ann.page.locator("form.composer")).to_have_css("outline", RING)
+    for path, label in (("/demos/quiz/", "Your name"), ("/demos/", "Address")):
+        ann.page.goto(path)
+        field = ann.page.get_by_label(label).first
+        field.focus()
+        expect(field).to_have_css("outline", RING)
 
 
 # How far from its end a timeline is, once something has taken room away in the frame in which it was told to scroll.

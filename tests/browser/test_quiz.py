@@ -15,7 +15,7 @@ from websockets.typing import Subprotocol
 
 from tests.acted.reading import ACTED, right_answers
 from tests.browser.conftest import WATCH
-from tests.browser.people import Person
+from tests.browser.people import Person, end_compositions
 from tests.browser.screens import NARROW, too_small
 from tests.helpers import PATIENCE, Server, running
 
@@ -222,7 +222,9 @@ def test_what_is_wrong_is_said_where_it_is_wrong(quizzed: Server, sits: Callable
     page = bob.page
     page.get_by_role("button", name="Open a game").click()
     expect(page.get_by_role("alert").filter(has_text="Write the name")).to_be_visible()
+    expect(page.get_by_label("Your name")).to_have_attribute("aria-invalid", "true")
     page.get_by_label("Your name").fill("ANN")
+    expect(page.get_by_label("Your name")).to_have_attribute("aria-invalid", "false")
     page.get_by_role("button", name="Join").click()
     expect(page.get_by_role("alert").filter(has_text="Write the four letters")).to_be_visible()
     expect(page.get_by_label("Code of the game")).to_be_focused()
@@ -237,6 +239,15 @@ def test_what_is_wrong_is_said_where_it_is_wrong(quizzed: Server, sits: Callable
     page.keyboard.type("<b>bob</b>")
     page.keyboard.press("Enter")
     expect(ann.page.get_by_test_id("people")).to_contain_text("<b>bob</b>")
+
+
+def test_the_enter_that_ends_a_composition_opens_no_game(quizzed: Server, sits: Callable[..., Player]) -> None:
+    ann = sits(quizzed, "ann")
+    ann.page.get_by_label("Your name").fill("にほん")
+    end_compositions(ann.page.get_by_label("Your name"))
+    expect(ann.page.get_by_role("button", name="Open a game")).to_have_attribute("aria-disabled", "false")
+    ann.page.keyboard.press("Enter")
+    expect(ann.heading("Waiting for the others")).to_be_visible()
 
 
 def test_a_window_that_is_copied_takes_the_seat_and_gives_it_back(quizzed: Server, sits: Callable[..., Player]) -> None:
@@ -270,6 +281,41 @@ def test_a_seat_that_is_no_more_is_said_to_be(quizzed: Server, sits: Callable[..
     expect(ann.page.get_by_text("Your seat was given up, because nobody sat there for long.")).to_be_visible()
     expect(ann.page.get_by_label("Code of the game")).not_to_have_value("")
     assert ann.token() != "x" * 43
+
+
+# Notes the orders that go out. `__fate` of the next: it reaches the server spoilt, or is lost together with its socket.
+ORDERS = """() => {
+    const send = WebSocket.prototype.send;
+    window.__orders = [];
+    WebSocket.prototype.send = function (text) {
+        const fate = window.__fate;
+        window.__fate = "";
+        window.__orders.push(JSON.parse(text).type);
+        if (fate === "lost") this.close();
+        else send.call(this, fate === "spoilt" ? "?" : text);
+    };
+}"""
+
+
+def test_a_double_click_orders_once_and_a_button_works_again_after_a_failure(
+    quizzed: Server, sits: Callable[..., Player]
+) -> None:
+    ann = sits(quizzed, "ann", SHORT)
+    ann.open()
+    ann.page.evaluate(ORDERS)
+
+    def click_twice(name: str, fate: str = "") -> None:
+        ann.page.evaluate("fate => { window.__fate = fate; }", fate)
+        ann.page.get_by_role("button", name=name).evaluate("button => { button.click(); button.click(); }")
+
+    click_twice("Begin", "spoilt")
+    expect(ann.page.get_by_role("alert").filter(has_text="Send JSON with a type")).to_be_visible()
+    ann.page.evaluate("sessionStorage.clear()")
+    click_twice("Begin", "lost")
+    ann.page.wait_for_function("() => sessionStorage.getItem('harbour.quiz')")  # which the next socket brings
+    click_twice("Begin")
+    expect(ann.answers).to_have_count(4)
+    assert ann.page.evaluate("window.__orders") == ["Begin"] * 3
 
 
 def test_390_px_and_a_finger_are_enough(quizzed: Server, sits: Callable[..., Player]) -> None:
@@ -374,6 +420,21 @@ def test_of_a_crowd_one_sees_the_first_and_oneself(
     expect(ann.standings.nth(10)).to_have_text("18 more players")
     expect(ann.standings.last).to_contain_text(re.compile(r"^Place 30AN?annyou0"))
     expect(ann.page.get_by_test_id("announcer")).to_contain_text("and place 30 of 30.")
+
+
+TOO_OFTEN = "() => { history.replaceState = () => { throw new DOMException('too often', 'SecurityError'); }; }"
+
+
+def test_what_comes_of_the_same_game_leaves_the_address_alone(
+    quizzed: Server, sits: Callable[..., Player], seated: Callable[..., list[Seat]]
+) -> None:
+    """Safari throws where it is changed too often, and a game of a hundred tells of a hundred answers in seconds."""
+    ann = sits(quizzed, "ann")
+    code = ann.open()
+    assert ann.page.url == f"{quizzed.url}/demos/quiz/?game={code}"
+    ann.page.evaluate(TOO_OFTEN)
+    seated(quizzed, code, ["bob"])
+    expect(ann.page.get_by_role("heading", name="2 players are here")).to_be_visible()
 
 
 def test_the_host_leaves_in_mid_round_somebody_comes_late_and_readers_hear_of_it(

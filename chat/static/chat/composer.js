@@ -2,7 +2,7 @@
 // neither. What is begun in a room waits there as a draft. Nothing longer than the server takes leaves here.
 // A message is edited here as well: the draft steps aside meanwhile; Escape gives it back.
 
-import { byId, plural } from "harbour/dom";
+import { byId, isComposing, plural } from "harbour/dom";
 import { written } from "harbour/sign";
 import { recall, remember } from "harbour/storage";
 
@@ -30,7 +30,7 @@ export class Composer extends EventTarget {
       this.#send();
     });
     this.#text.addEventListener("keydown", (event) => {
-      const composing = event.isComposing || event.keyCode === 229; // Safari ends the composition before the key
+      const composing = isComposing(event);
       if (event.key === "Escape" && this.editing && !composing) {
         event.preventDefault();
         return this.cancel();

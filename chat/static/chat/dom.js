@@ -41,4 +41,7 @@ export function onceAFrame(work) {
   };
 }
 
+/** Whether a key is the input method's own. Safari ends the composition before the Enter that ends it: 229 still tells. */
+export const isComposing = (event) => event.isComposing || event.keyCode === 229;
+
 export const plural = (count, one, many) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;

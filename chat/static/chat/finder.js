@@ -1,7 +1,7 @@
 // Any room in a few keys: Ctrl K (or ⌘ K), some letters, Enter. A combobox over a list, as ARIA describes it: focus
 // stays in the field, `aria-activedescendant` names the choice.
 
-import { byId, h } from "harbour/dom";
+import { byId, h, isComposing } from "harbour/dom";
 import { openDialog } from "harbour/dialogs";
 import { sign } from "harbour/sign";
 
@@ -81,7 +81,7 @@ export class Finder {
   }
 
   #key(event) {
-    if (event.isComposing) return;
+    if (isComposing(event)) return;
     const count = this.#found.length;
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (event.key === "Enter") {

@@ -1,6 +1,6 @@
 // One connection: its socket, the frames that passed, and what one sends next.
 
-import { byId, onceAFrame } from "harbour/dom";
+import { byId, isComposing, onceAFrame } from "harbour/dom";
 import { bytesOf, closeText, rowOf } from "harbour/demos/frames";
 import { written } from "harbour/demos/typed";
 
@@ -98,7 +98,7 @@ export class Connection {
       this.#sendTyped();
     });
     this.#content.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
       event.preventDefault();
       this.#sendTyped();
     });
@@ -188,7 +188,7 @@ export class Connection {
 
   #complain(mistake) {
     this.#mistake.textContent = mistake;
-    this.#content.toggleAttribute("aria-invalid", Boolean(mistake));
+    this.#content.setAttribute("aria-invalid", String(Boolean(mistake)));
   }
 
   /** `what`: sent, received or note; `data`: a string or an ArrayBuffer. */

@@ -1,6 +1,6 @@
 // The way in: open a game, or join one by its code. An invitation in the address leaves only the name to be asked.
 
-import { h } from "harbour/dom";
+import { h, isComposing } from "harbour/dom";
 import { invitation } from "harbour/quiz/seat";
 
 const OF_CODE = ["no_game"]; // refusals that concern the code; the others concern the name, or nothing here
@@ -37,7 +37,7 @@ export class Entrance {
     });
     // Enter in a field is what the field is for, not whatever button stands first.
     form.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.isComposing || event.target.tagName !== "INPUT") return;
+      if (event.key !== "Enter" || isComposing(event) || event.target.tagName !== "INPUT") return;
       event.preventDefault();
       this.#submit(event.target === this.#code || this.#code.value.trim() ? "join" : "open");
     });
@@ -88,7 +88,7 @@ export class Entrance {
   #say(field, text) {
     this.#mistakes[field].textContent = text;
     const input = field === "code" ? this.#code : this.#name;
-    input.toggleAttribute("aria-invalid", Boolean(text));
+    input.setAttribute("aria-invalid", String(Boolean(text)));
     input.closest(".field").classList.toggle("has-error", Boolean(text));
   }
 }

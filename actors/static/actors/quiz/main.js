@@ -23,6 +23,7 @@ connection.question = () => ({ type: "Ping" });
 let screen = null;
 let view = null; // the newest of the game one is in
 let note = ""; // why one is in no game
+const awaited = new Set(); // types of the orders whose answer has not come: another screen, or an error
 
 new Banner(byId("banner"), connection, {
   kept: "Your seat and your points are kept.",
@@ -42,7 +43,7 @@ const heard = {
   },
   welcome(message) {
     view = null;
-    if (message.note) history.replaceState(null, "", linkTo(""));
+    if (message.note) address("");
     put({ ...message, note: message.note || note }, Entrance);
     note = "";
   },
@@ -50,15 +51,19 @@ const heard = {
     const before = view?.code === message.code ? view : null;
     if (before && before.version > message.version) return;
     view = message;
-    history.replaceState(null, "", linkTo(message.code));
+    address(message.code);
     put(message, SCREENS[message.phase], before);
   },
   error(message) {
+    awaited.clear();
     if (!screen?.refuse?.(message)) say(message.detail);
   },
 };
 
-connection.addEventListener("open", () => screen?.reconnected?.());
+connection.addEventListener("open", () => {
+  awaited.clear(); // an order may be lost together with its socket
+  screen?.reconnected?.();
+});
 connection.addEventListener("message", ({ detail }) => heard[detail.type]?.(detail));
 
 /** Shows a message on the screen that it is for: the one that stands there, or a new one. `before`: the former view. */
@@ -67,6 +72,7 @@ function put(message, Screen, before = null) {
   if (isNew) {
     const hadFocus = stage.contains(document.activeElement);
     screen?.stop?.();
+    awaited.clear();
     screen = new Screen({ send, order, announce }, message);
     stage.replaceChildren(screen.element);
     scrollTo(0, 0);
@@ -88,14 +94,22 @@ const titles = {
   podium: () => "The podium",
 };
 
+/** Puts a game's code into the page's address, if it is not there: Safari throws beyond 100 changes in ten seconds. */
+function address(code) {
+  const link = linkTo(code);
+  if (link !== location.href) history.replaceState(null, "", link);
+}
+
 function send(message) {
   return connection.send(message, { answered: true });
 }
 
-/** Sends what is not kept until it can be sent, and says so where it cannot. */
+/** Sends what is not kept until it can be sent, and says so where it cannot. A double click orders once. */
 function order(message) {
+  if (awaited.has(message.type)) return false;
   const isSent = send(message);
-  if (!isSent) say("There is no connection just now. Try again in a moment.");
+  if (isSent) awaited.add(message.type);
+  else say("There is no connection just now. Try again in a moment.");
   return isSent;
 }
 
@@ -129,7 +143,7 @@ byId("leave").addEventListener("click", () => {
 byId("leaving").addEventListener("close", ({ target }) => target.returnValue === "leave" && leave());
 
 function leave() {
-  if (order({ type: "Leave" })) history.replaceState(null, "", linkTo(""));
+  if (order({ type: "Leave" })) address("");
 }
 
 connection.start();
