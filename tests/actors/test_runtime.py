@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from actors import runtime, sessions
+from actors import performers, runtime, sessions
 from actors.effects import Publish, Schedule, Write
 from actors.machine import Machine
 from actors.messages import ClientDisconnected, Timeout
@@ -37,6 +37,7 @@ from actors.store import Store
 from actors.stored import Codec, Own
 from realtime_project.commits import Commits, commits
 from realtime_project.feeds import Event
+from realtime_project.hub import Hub
 from realtime_project.topics import Topic
 
 LATER = 1_000_000_000.0  # what makes the test's clock seconds since 1970
@@ -429,3 +430,37 @@ async def test_one_message_at_a_time_whoever_brings_it() -> None:
     assert order[:1] == ["1"]
     assert sorted(order) == ["1", "2", "3", "4", "timer"]
     actor.stop()
+
+
+async def test_one_that_is_cancelled_while_the_layer_is_behind_takes_nobody_with_it(
+    fresh_hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who publish to one topic at one time wait for the same thing."""
+    behind = asyncio.Event()
+
+    async def taken(group: str, message: Any) -> None:
+        await behind.wait()
+
+    monkeypatch.setattr(performers, "WAITING", 0)
+    monkeypatch.setattr(fresh_hub.seats[0].layer, "group_send", taken)
+    crowd, saying = Topic("tests.crowd"), Rules()
+
+    @saying.on(str, int)
+    def say(message: str, state: int) -> Any:
+        return [Publish(crowd, message)], state + 1
+
+    first, second = (Actor(Machine(saying, 0), Own(Topic(f"in.{n}"), Topic(f"out.{n}"))) for n in ("one", "two"))
+    fresh_hub.publish("tests.others", ("the sender is busy with this",))
+    await asyncio.sleep(0)
+    gone, staying = asyncio.create_task(first.tell("gone")), asyncio.create_task(second.tell("staying"))
+    while not (first.state and second.state):
+        await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone])
+    assert gone.cancelled()
+    assert not staying.done()
+    behind.set()
+    async with asyncio.timeout(10):
+        await staying
+    first.stop()
+    second.stop()
