@@ -313,6 +313,9 @@ class Actor:
             self._note_failure(rule, message, error)
             logger.error("%s: %.200r cannot be saved: %s", self, message, error)
             self._close(LATER, "try again later")  # what cannot be kept must not look as if it were
+            if isinstance(error, Unsure) and self.kept and not self._is_over:
+                self.kept = None  # the state that follows may be stored: the former one must not be saved over it
+                self.stop()  # so it does not take leave either; the keeper leaves the session as the database has it
         except Exception as error:
             counts.failed += 1
             self._note_failure(rule, message, error)

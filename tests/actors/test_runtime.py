@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from actors import performers, runtime, sessions
+from actors import keeper, performers, runtime, sessions
 from actors.effects import Publish, Schedule, Write
 from actors.machine import Machine
 from actors.messages import ClientDisconnected, Timeout
@@ -35,9 +35,10 @@ from actors.runtime import Actor, Kept
 from actors.states import Done, State
 from actors.store import Store
 from actors.stored import Codec, Own
-from realtime_project.commits import Commits, commits
+from realtime_project.commits import Commits, Unsure, commits
 from realtime_project.feeds import Event
 from realtime_project.hub import Hub
+from realtime_project.private import SERVER
 from realtime_project.topics import Topic
 
 LATER = 1_000_000_000.0  # what makes the test's clock seconds since 1970
@@ -139,8 +140,25 @@ class Client:
         self.closed = self.closed or code
 
 
-async def written(claim: sessions.Claim) -> sessions.Opened:
-    return await commits().write(sessions.open_all, claim)
+async def arrived(client: Client, token: str | None = None) -> tuple[Actor, sessions.Opened]:
+    """A client with its actor, which has begun or was found again."""
+    topic_out = Topic(f"out.{client.id}")
+    own = Own(Topic(f"in.{client.id}"), topic_out)
+    state, timers = Counting(topic_out), None
+    first = codec.encode(state, own)
+    claim = sessions.Claim(client.id, SERVER, client.endpoint, None, token, sessions.new_token(), 1, first)
+    opened = await commits().write(sessions.open_all, claim)
+    if opened.is_resumed:
+        state = codec.decode(opened.state, opened.version, own)
+        timers = codec.decode_timers(opened.timers, LATER)
+    state = Counting(state.topic_out, opened.session.id, state.count)
+    actor = Actor(Machine(rules, state, timers), own, client, Kept(opened.session, codec, own))
+    await actor.begin(opened.is_resumed)
+    return actor, opened
+
+
+def gone(code: int) -> Any:
+    return ClientDisconnected(connection="", server="", client_ip="", path="", time=None, code=code)  # type: ignore[arg-type]
 
 
 async def stopped(actor: Actor) -> None:
@@ -214,25 +232,8 @@ class Actors(RuleBasedStateMachine):
     # what happens -------------------------------------------------------------------------------------------------
     def come(self, token: str | None) -> tuple[Actor, Client, sessions.Opened]:
         client = Client(next(self.numbers))
-        topic_out = Topic(f"out.{client.id}")
-        own = Own(Topic(f"in.{client.id}"), topic_out)
-        first = Counting(topic_out)
-        claim = sessions.Claim(
-            client.id, "server", client.endpoint, None, token, sessions.new_token(), 1, codec.encode(first, own)
-        )
-        opened = self.run(written(claim))
-        state, timers = first, None
-        if opened.is_resumed:
-            state = codec.decode(opened.state, opened.version, own)
-            timers = codec.decode_timers(opened.timers, LATER)
-        state = Counting(state.topic_out, opened.session.id, state.count)
-
-        async def begin() -> Actor:
-            actor = Actor(Machine(rules, state, timers), own, client, Kept(opened.session, codec, own))
-            await actor.begin(opened.is_resumed)
-            return actor
-
-        return self.run(begin()), client, opened
+        actor, opened = self.run(arrived(client, token))
+        return actor, client, opened
 
     @rule(target=lives)
     def connect(self) -> Life:
@@ -297,8 +298,7 @@ class Actors(RuleBasedStateMachine):
     def drop(self, life: Life, code: int) -> None:
         if life.is_owner:
             life.session.left += 1
-        gone: Any = ClientDisconnected(connection="", server="", client_ip="", path="", time=None, code=code)  # type: ignore[arg-type]
-        self.run(life.actor.leave(gone))
+        self.run(life.actor.leave(gone(code)))
         assert life.actor.stopped
 
     @rule(life=consumes(lives), turns=st.integers(0, 6), words=st.lists(st.just("add"), max_size=3))
@@ -401,6 +401,60 @@ def test_what_was_answered_is_stored_whatever_happens(monkeypatch: pytest.Monkey
     )
 
 
+async def stored(opened: sessions.Opened) -> ActorSession:
+    return await ActorSession.objects.aget(pk=opened.session.id)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_may_be_stored_is_not_undone_by_who_does_not_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database commits, and is lost before it can say so."""
+    client = Client(1)
+    actor, opened = await arrived(client)
+    write = Commits.write
+
+    def unanswered(self: Commits, function: Any, item: Any) -> asyncio.Future[Any]:
+        answer = self.loop.create_future()
+        write(self, function, item).add_done_callback(lambda _: answer.set_exception(Unsure("lost")))
+        return answer
+
+    with monkeypatch.context() as during:
+        during.setattr(Commits, "write", unanswered)
+        await actor.tell("add")
+    assert (client.sent, client.closed) == ([], runtime.LATER)
+    await actor.tell(3)  # which was on its way
+    await actor.leave(gone(runtime.LATER))
+    assert json.loads((await stored(opened)).state)["count"] == 1
+    assert await left.get(opened.session.id, 0) == 0, "it cannot tell in which state it would leave"
+    await keeper.tidy(await keeper.tidy(set()))
+    row = await stored(opened)
+    assert (row.owner, json.loads(row.state)["count"]) == ("", 1), "for its client to find"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_who_is_stopped_for_good_is_forgotten_also_where_that_had_to_be_said_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is no state that could be saved over another: it is deleted, or was already."""
+    actor, opened = await arrived(Client(1))
+    actor.farewell = gone
+    write, lost = Commits.write, [Unsure("lost")]
+
+    def unanswered(self: Commits, function: Any, item: Any) -> asyncio.Future[Any]:
+        if not lost:
+            return write(self, function, item)
+        answer = self.loop.create_future()
+        answer.set_exception(lost.pop())
+        return answer
+
+    monkeypatch.setattr(Commits, "write", unanswered)
+    actor.end()
+    async with asyncio.timeout(10):
+        while not actor.stopped:
+            await asyncio.sleep(0.005)
+    assert not lost
+    assert not await ActorSession.objects.filter(pk=opened.session.id).aexists()
+
+
 async def test_one_message_at_a_time_whoever_brings_it() -> None:
     """Its client, others through its topic, a timer: also where all of them come in one turn of the loop."""
     inside = most = 0
@@ -452,12 +506,12 @@ async def test_one_that_is_cancelled_while_the_layer_is_behind_takes_nobody_with
     first, second = (Actor(Machine(saying, 0), Own(Topic(f"in.{n}"), Topic(f"out.{n}"))) for n in ("one", "two"))
     fresh_hub.publish("tests.others", ("the sender is busy with this",))
     await asyncio.sleep(0)
-    gone, staying = asyncio.create_task(first.tell("gone")), asyncio.create_task(second.tell("staying"))
+    leaving, staying = asyncio.create_task(first.tell("leaving")), asyncio.create_task(second.tell("staying"))
     while not (first.state and second.state):
         await asyncio.sleep(0)
-    gone.cancel()
-    await asyncio.wait([gone])
-    assert gone.cancelled()
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert leaving.cancelled()
     assert not staying.done()
     behind.set()
     async with asyncio.timeout(10):
