@@ -26,9 +26,10 @@ from hypothesis.stateful import (
 )
 
 from actors import keeper, performers, runtime, sessions
-from actors.effects import Publish, Schedule, Write
+from actors.consumers import Setup
+from actors.effects import EVENT, EventTimeout, Publish, Schedule, Write
 from actors.machine import Machine
-from actors.messages import ClientDisconnected, Timeout
+from actors.messages import ClientDisconnected, Decoder, Timeout
 from actors.models import ActorSession
 from actors.rules import Rules
 from actors.runtime import Actor, Kept
@@ -106,6 +107,11 @@ def clock(message: float, state: Counting) -> Any:
 def ticked(message: Timeout, state: Counting) -> Any:
     """Nothing is other than before, but that the timer is gone: it may not run out once more."""
     return [Publish(state.topic_out, "tock")], state
+
+
+@rules.on("hush", Counting)
+def hush(message: str, state: Counting) -> Any:
+    return [EventTimeout(1_000)], state
 
 
 @rules.on("done", Counting)
@@ -453,6 +459,88 @@ async def test_who_is_stopped_for_good_is_forgotten_also_where_that_had_to_be_sa
             await asyncio.sleep(0.005)
     assert not lost
     assert not await ActorSession.objects.filter(pk=opened.session.id).aexists()
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> int:
+    """So many attempts to save have to fail before it is given up."""
+    monkeypatch.setattr(runtime, "PAUSES", (0, 0))
+    monkeypatch.setattr(runtime, "AGAIN", 100.0)
+    monkeypatch.setattr(sessions, "save_all", Outage.refuse)
+    return 3
+
+
+def timers_of(row: ActorSession) -> list[str]:
+    return [timer[0] for timer in json.loads(row.timers)]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_timer_that_ran_out_while_the_database_was_away_is_still_there(away: int) -> None:
+    client = Client(1)
+    actor, opened = await arrived(client)
+    await actor.tell(0)
+    Outage.left = away  # before it rings
+    async with asyncio.timeout(10):
+        while client.closed is None:
+            await asyncio.sleep(0.005)
+    assert client.closed == runtime.LATER
+    await actor.leave(gone(runtime.LATER))
+    row = await stored(opened)
+    assert (json.loads(row.state)["count"], timers_of(row)) == (0, ["alarm"])
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_keeper_has_a_timer_run_out_anew_that_could_not_be_saved(
+    away: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "AGAIN", 1.0)
+    actor, opened = await arrived(Client(1))
+    await actor.tell(0)
+    await actor.leave(gone(1000))  # before it rings
+    Outage.left = away
+    known = {Client.endpoint: Setup(None, rules, Decoder(()), codec, "keep", False, None)}
+    rested: list[Any] = []
+    async with asyncio.timeout(30):
+        while len(rested) < 2:
+            if await keeper.look(known):
+                row = await stored(opened)
+                rested.append((row.owner, json.loads(row.state)["count"], timers_of(row)))
+            await asyncio.sleep(0.02)
+    assert rested == [("", 0, ["alarm"]), ("", 100, [])]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_silence_is_not_broken_by_what_has_not_happened(away: int) -> None:
+    client = Client(1)
+    actor, opened = await arrived(client)
+    await actor.tell("hush")
+    Outage.left = 2 * away  # for what comes, and for its leaving
+    await actor.tell("add")
+    assert client.closed == runtime.LATER
+    await actor.leave(gone(runtime.LATER))
+    assert Outage.left == 0
+    assert timers_of(await stored(opened)) == [EVENT]
+
+
+async def test_a_timer_whose_handler_fails_has_run_out() -> None:
+    """It would fail again and again."""
+    told: list[str] = []
+    failing = Rules()
+
+    @failing.on(str, int)
+    def handle(message: str, state: int) -> Any:
+        told.append(message)
+        if message == "timer":
+            raise RuntimeError("as it should")
+        return [Schedule("t", after=0, message="timer")], state
+
+    actor = Actor(Machine(failing, 0), Own(Topic("in.failing"), Topic("out.failing")))
+    await actor.tell("begin")
+    async with asyncio.timeout(10):
+        while len(told) < 2:
+            await asyncio.sleep(0.005)
+    assert (told, actor.machine.timers) == (["begin", "timer"], {})
+    actor.stop()
 
 
 async def test_one_message_at_a_time_whoever_brings_it() -> None:
