@@ -33,6 +33,7 @@ OPENING = 10.0  # seconds for an address, and for all of the handshake
 CLOSING = 2.0  # seconds for the other end to answer a close
 FAREWELL = 2.0  # seconds for what waits to go out before a close that is wanted
 PING = 20.0  # seconds of silence, and then seconds for the answer
+STALLED = 2 * PING  # seconds in which nothing leaves, because the other end reads nothing any more
 TRIED = 4  # addresses of one name
 AGENT = "Harbour"
 LOST, DONE, GOING = 1006, 1000, 1001  # close codes; the first is never on the wire
@@ -195,7 +196,7 @@ class Link:
                     counts.bytes_out += item.size
                     await socket.send(item.content)
                 elif self._farewell:
-                    await socket.close(*self._farewell)
+                    await self._close(*self._farewell)
                     if socket.protocol.close_rcvd and not socket.protocol.close_rcvd_then_sent:
                         self._have_arrived((*self._pinged, *self._flying))  # the answer to a close stands behind all
                         self._pinged, self._flying = [], []
@@ -258,11 +259,19 @@ class Link:
         """Close, unless it is closed, and leave no task behind. Nothing more of what waits is sent."""
         self.closed = True
         try:
-            await self._socket.close(code, reason)
+            await self._close(code, reason)
         finally:
             self._sender.cancel()
             self._socket.transport.abort()
             await asyncio.gather(self._sender, return_exceptions=True)
+
+    async def _close(self, code: int, reason: str) -> None:
+        """Within CLOSING, also where the other end does not even read it."""
+        try:
+            async with asyncio.timeout(CLOSING):
+                await self._socket.close(code, reason)
+        except TimeoutError:
+            self._socket.transport.abort()
 
     async def sent(self) -> None:
         """Return when the sender has ended, which close_soon() asks of it, or after FAREWELL."""
@@ -270,6 +279,24 @@ class Link:
 
 
 # opening --------------------------------------------------------------------------------------------------------
+class _Impatient(ClientConnection):
+    """One that is lost when the other end reads nothing any more.
+
+    The library waits without limit for that, in all that it sends: messages, a close, and its own keepalive's pings.
+    A failure here ends the connection, as any failure to write does.
+    """
+
+    async def drain(self) -> None:
+        while True:
+            before = self.transport.get_write_buffer_size()
+            try:
+                async with asyncio.timeout(STALLED):
+                    return await super().drain()
+            except TimeoutError:
+                if self.transport.get_write_buffer_size() >= before:  # less: it is large, or the way is slow
+                    raise
+
+
 class _Straight(connect):
     """One attempt at one address: where the server sends us elsewhere, we do not go."""
 
@@ -320,6 +347,7 @@ async def open_socket(
                 ping_interval=PING,
                 ping_timeout=PING,
                 max_size=max_size,
+                create_connection=_Impatient,
                 logger=quiet,
                 **secure,
             )

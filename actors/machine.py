@@ -57,9 +57,9 @@ class Machine:
         """Entering the first state."""
         return self._sort(None, self.rules.entering(self.state), self.state, now)
 
-    def heard(self) -> bool:
-        """Something came: the event timeout has ended. Whether there was one."""
-        return bool(self.timers) and self.timers.pop(EVENT, None) is not None
+    def heard(self) -> Timer | None:
+        """Something came: the event timeout has ended, if there was one."""
+        return self.timers.pop(EVENT, None) if self.timers else None
 
     def decide(self, rule: Rule, returned: Any, now: float) -> Outcome:
         """What a rule's handler returned → what is to be done. Raises RuleError."""
@@ -129,6 +129,11 @@ class Machine:
             missed = math.floor((now - timer.due) / timer.every) + 1
             self.timers[name] = timer._replace(due=timer.due + missed * timer.every)
         return Timeout(name) if timer.message is None else timer.message
+
+    def restore(self, ended: Mapping[str, Timer], soonest: float) -> None:
+        """What ended these timers has not happened: they run on, and run out at `soonest` or later."""
+        for name, timer in ended.items():
+            self.timers.setdefault(name, timer._replace(due=max(timer.due, soonest)))
 
 
 def _set(timers: dict[str, Timer], effect: Effect | Publish, now: float) -> None:

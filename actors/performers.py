@@ -87,7 +87,9 @@ def publish(actor: Performing, effect: Publish) -> Awaitable[None] | None:
         topic.operate(effect.content)
         return None
     sent = topic.publish_nowait(effect.content)
-    return sent if hub().waiting > WAITING else None
+    if hub().waiting <= WAITING:
+        return None
+    return asyncio.shield(sent)  # others who published wait for it too: one who is cancelled may not take it from them
 
 
 @performs(Write)

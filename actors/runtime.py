@@ -11,7 +11,7 @@ import inspect
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from realtime_project.commits import Unavailable, Unsure, commits
@@ -20,8 +20,8 @@ from realtime_project.figures import counters
 from realtime_project.publishing import Publish
 
 from . import recordings, sessions
-from .effects import Effect, Write
-from .machine import Machine, Outcome
+from .effects import EVENT, Effect, Write
+from .machine import Machine, Outcome, Timer
 from .messages import Client, Remote
 from .performers import Connection, Heard, performers
 from .recorder import Tape
@@ -34,6 +34,7 @@ MAILBOX = 256  # messages that wait before a client's next frame is read
 OVERFLOW = 10_000  # ... and before those of others are dropped: nobody can make an actor hold more
 SLOW = 0.1  # seconds that a handler may hold the event loop
 PAUSES = 0.1, 0.3, 1.0, 3.0  # seconds between attempts to save while the database is unavailable
+AGAIN = 5.0  # seconds before a timer runs out anew, after all of them failed
 
 OnError = Literal["keep", "close"]
 DONE, FAILED, LATER, MOVED = 1000, 1011, 1013, 4409  # close codes
@@ -272,10 +273,11 @@ class Actor:
             self.stop()
         elif kind is Due:
             self._ringing.discard(message.name)
+            timer = self.machine.timers.get(message.name)
             expired = self.machine.expire(message.name, self._loop.time())
-            if expired is not None:
+            if timer and expired is not None:
                 self._is_stale = True
-                await self._handle(expired)
+                await self._handle(expired, {message.name: timer})
         elif kind is Heard:
             await self._attempt(None, message, self._operate(message))
         else:
@@ -283,11 +285,13 @@ class Actor:
         if self._alarm or self.machine.timers:
             self._set_alarm()
 
-    async def _handle(self, message: Any) -> None:
+    async def _handle(self, message: Any, ended: Mapping[str, Timer] | None = None) -> None:
+        """ended: the timer that has run out, as it was."""
         machine = self.machine
         self.last_message_at = time.time()
-        if machine.heard():
+        if silence := machine.heard():
             self._is_stale = True
+            ended = {**(ended or {}), EVENT: silence}
         rule = machine.rules.find(message, machine.state)
         if rule is None:
             counts.dropped += 1
@@ -297,10 +301,16 @@ class Actor:
                 self.tape.note(recordings.DROPPED, message, machine.state, machine.state, [])
             logger.debug("%s: no rule for %.200r in %.200r", self, message, machine.state)
         else:
-            await self._attempt(rule, message, self._apply(rule, message))
+            await self._attempt(rule, message, self._apply(rule, message), ended)
 
-    async def _attempt(self, rule: Rule | None, message: Any, work: Coroutine[Any, Any, None]) -> None:
-        """Let something happen as a whole, or not at all."""
+    async def _attempt(
+        self,
+        rule: Rule | None,
+        message: Any,
+        work: Coroutine[Any, Any, None],
+        ended: Mapping[str, Timer] | None = None,
+    ) -> None:
+        """Let something happen as a whole, or not at all. ended: timers that have ended with it, as they were."""
         try:
             await work
         except Lost as error:
@@ -313,6 +323,11 @@ class Actor:
             self._note_failure(rule, message, error)
             logger.error("%s: %.200r cannot be saved: %s", self, message, error)
             self._close(LATER, "try again later")  # what cannot be kept must not look as if it were
+            if not isinstance(error, Unsure):
+                self.machine.restore(ended or {}, self._loop.time() + AGAIN)
+            elif self.kept and not self._is_over:
+                self.kept = None  # the state that follows may be stored: the former one must not be saved over it
+                self.stop()  # so it does not take leave either; the keeper leaves the session as the database has it
         except Exception as error:
             counts.failed += 1
             self._note_failure(rule, message, error)

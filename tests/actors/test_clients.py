@@ -17,6 +17,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from actors import clients, links
+from actors.addresses import Allowed, target_of
 from actors.clients import ClientError, WebSocketClient, pause_before
 from actors.effects import Close, Publish, StartClient, StopClient
 from actors.links import Waiting
@@ -197,16 +198,21 @@ async def test_what_waits_for_a_connection_goes_out_first_and_what_has_no_room_i
         assert (client.counts.dropped, client.counts.gaps) == (4, 2)
 
 
-async def test_what_was_sent_into_a_connection_that_broke_is_counted(hasty: None) -> None:
-    outbox = topic()
+def deaf_until(broken: asyncio.Event) -> Callable[[ServerConnection], Any]:
+    """For a server that accepts a connection and reads nothing of it. It is heard again where it has broken once."""
 
     async def deaf(socket: ServerConnection) -> None:
-        socket.transport.pause_reading()
-        await broken.wait()
-        socket.transport.abort()
+        if not broken.is_set():
+            socket.transport.pause_reading()
+            await broken.wait()
+            socket.transport.abort()
 
-    broken = asyncio.Event()
-    async with remote(talk=deaf) as there:
+    return deaf
+
+
+async def test_what_was_sent_into_a_connection_that_broke_is_counted(hasty: None) -> None:
+    outbox, broken = topic(), asyncio.Event()
+    async with remote(talk=deaf_until(broken)) as there:
         client = WebSocketClient(there.url, out_stream_from=[outbox])
         async with running(client):
             await connected(client)
@@ -258,6 +264,98 @@ async def test_a_message_that_is_too_large_ends_the_connection_with_1009() -> No
             await until(lambda: client.status == "waiting")
             assert client.last_error.startswith("we closed with 1009")
             assert heard == []
+
+
+# the other end reads no more ------------------------------------------------------------------------------------
+MANY, LARGE = 15, b"x" * 900_000  # more than the system takes for a connection that nobody reads
+
+
+async def filled(client: WebSocketClient, outbox: Topic) -> None:
+    """Publish until nothing leaves any more."""
+    await connected(client)
+    for number in range(MANY):
+        await outbox.publish(b"%d " % number + LARGE)
+    await until(lambda: client.counts.messages_out)
+    sent = 0
+    while client.counts.messages_out > sent:
+        sent = client.counts.messages_out
+        await asyncio.sleep(0.1)
+    assert sent < MANY
+
+
+async def test_a_server_that_reads_no_more_is_lost_and_tried_again(
+    hasty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox, broken = topic(), asyncio.Event()
+    monkeypatch.setattr(links, "STALLED", 1.0)
+    async with remote(talk=deaf_until(broken)) as there:
+        client = WebSocketClient(there.url, out_stream_from=[outbox])
+        async with running(client):
+            await filled(client, outbox)
+            await until(lambda: client.status != "connected")
+            broken.set()
+            await until(lambda: there.received[-1:] == [b"%d " % (MANY - 1) + LARGE])
+            counted = client.counts
+            assert counted.reconnects >= 1
+            assert client.last_error == "the connection broke"
+            assert (counted.messages_out, counted.dropped) == (MANY, 0)
+            assert counted.unconfirmed == MANY - len(there.received)
+
+
+@pytest.mark.parametrize("how", ["stopped", "cancelled"])
+async def test_a_client_ends_although_the_other_end_reads_no_more(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox, broken = topic(), asyncio.Event()
+    for module in (clients, links):
+        monkeypatch.setattr(module, "FAREWELL", 0.1)
+    monkeypatch.setattr(links, "CLOSING", 0.1)
+    async with remote(talk=deaf_until(broken)) as there:
+        client = WebSocketClient(there.url, out_stream_from=[outbox])
+        task = asyncio.create_task(client.run())
+        await filled(client, outbox)
+        async with asyncio.timeout(10):
+            if how == "stopped":
+                await client.stop()
+            else:
+                task.cancel()
+            await asyncio.wait([task])
+        assert client.status == "stopped"
+        assert client.counts.messages_out == client.counts.unconfirmed
+        assert client.counts.unconfirmed + client.counts.dropped == MANY
+        broken.set()
+
+
+async def opened(url: str) -> ClientConnection:
+    target, allowed = target_of(url), Allowed([ip_network("127.0.0.0/8")])
+    return await links.open_socket(target, allowed, headers={}, subprotocols=[], trust=None, max_size=1_000)
+
+
+async def test_the_keepalive_notices_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is to be sent, as when answers to its pings have filled the way."""
+    broken = asyncio.Event()
+    monkeypatch.setattr(links, "PING", 0.1)
+    monkeypatch.setattr(links, "STALLED", 0.2)
+    async with remote(talk=deaf_until(broken)) as there:
+        socket = await opened(there.url)
+        await until(lambda: there.sockets)
+        socket.transport.write(MANY * LARGE)
+        async with asyncio.timeout(10):
+            await socket.wait_closed()
+        broken.set()
+
+
+async def test_as_long_as_something_leaves_it_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, waiting = asyncio.Event(), [9, 7, 7, 2, 2, 2]  # bytes, before and after each wait
+    monkeypatch.setattr(links, "STALLED", 0.02)
+    async with remote(talk=deaf_until(broken)) as there:
+        socket = await opened(there.url)
+        await until(lambda: there.sockets)
+        socket.transport.write(MANY * LARGE)
+        monkeypatch.setattr(socket.transport, "get_write_buffer_size", lambda: waiting.pop(0))
+        with pytest.raises(TimeoutError):
+            await socket.drain()
+        assert waiting == []
+        socket.transport.abort()
+        broken.set()
 
 
 # how it ends ----------------------------------------------------------------------------------------------------

@@ -95,6 +95,17 @@ def test_z70_ticks_that_were_missed_are_not_made_up_for(now):
     assert machine.next_due() == 6.0
 
 
+def test_a_timer_whose_message_has_not_happened_runs_on():
+    machine = Machine(ticking(), Waiting(), {"once": Timer(2.0), "t": Timer(1.0, 1.0), EVENT: Timer(9.0)})
+    ended = dict(machine.timers)
+    assert [machine.expire(name, 2.5) for name in ("once", "t")] == [Timeout("once"), Timeout("t")]
+    assert machine.heard() == Timer(9.0)
+    machine.restore(ended, 7.0)
+    assert machine.timers == {"once": Timer(7.0), "t": Timer(3.0, 1.0), EVENT: Timer(9.0)}, (
+        "one that repeats has gone on"
+    )
+
+
 @pytest.mark.parametrize("bad", [0, -1, 0.001, float("nan"), float("inf"), 1e12, "1", True, None])
 def test_z70_a_bad_interval_fails_at_once(bad):
     with pytest.raises((ValueError, TypeError)):

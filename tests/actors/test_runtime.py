@@ -25,18 +25,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from actors import runtime, sessions
-from actors.effects import Publish, Schedule, Write
+from actors import keeper, performers, runtime, sessions
+from actors.consumers import Setup
+from actors.effects import EVENT, EventTimeout, Publish, Schedule, Write
 from actors.machine import Machine
-from actors.messages import ClientDisconnected, Timeout
+from actors.messages import ClientDisconnected, Decoder, Timeout
 from actors.models import ActorSession
 from actors.rules import Rules
 from actors.runtime import Actor, Kept
 from actors.states import Done, State
 from actors.store import Store
 from actors.stored import Codec, Own
-from realtime_project.commits import Commits, commits
+from realtime_project.commits import Commits, Unsure, commits
 from realtime_project.feeds import Event
+from realtime_project.hub import Hub
+from realtime_project.private import SERVER
 from realtime_project.topics import Topic
 
 LATER = 1_000_000_000.0  # what makes the test's clock seconds since 1970
@@ -106,6 +109,11 @@ def ticked(message: Timeout, state: Counting) -> Any:
     return [Publish(state.topic_out, "tock")], state
 
 
+@rules.on("hush", Counting)
+def hush(message: str, state: Counting) -> Any:
+    return [EventTimeout(1_000)], state
+
+
 @rules.on("done", Counting)
 def done(message: str, state: Counting) -> Any:
     return [], Done()
@@ -138,8 +146,25 @@ class Client:
         self.closed = self.closed or code
 
 
-async def written(claim: sessions.Claim) -> sessions.Opened:
-    return await commits().write(sessions.open_all, claim)
+async def arrived(client: Client, token: str | None = None) -> tuple[Actor, sessions.Opened]:
+    """A client with its actor, which has begun or was found again."""
+    topic_out = Topic(f"out.{client.id}")
+    own = Own(Topic(f"in.{client.id}"), topic_out)
+    state, timers = Counting(topic_out), None
+    first = codec.encode(state, own)
+    claim = sessions.Claim(client.id, SERVER, client.endpoint, None, token, sessions.new_token(), 1, first)
+    opened = await commits().write(sessions.open_all, claim)
+    if opened.is_resumed:
+        state = codec.decode(opened.state, opened.version, own)
+        timers = codec.decode_timers(opened.timers, LATER)
+    state = Counting(state.topic_out, opened.session.id, state.count)
+    actor = Actor(Machine(rules, state, timers), own, client, Kept(opened.session, codec, own))
+    await actor.begin(opened.is_resumed)
+    return actor, opened
+
+
+def gone(code: int) -> Any:
+    return ClientDisconnected(connection="", server="", client_ip="", path="", time=None, code=code)  # type: ignore[arg-type]
 
 
 async def stopped(actor: Actor) -> None:
@@ -213,25 +238,8 @@ class Actors(RuleBasedStateMachine):
     # what happens -------------------------------------------------------------------------------------------------
     def come(self, token: str | None) -> tuple[Actor, Client, sessions.Opened]:
         client = Client(next(self.numbers))
-        topic_out = Topic(f"out.{client.id}")
-        own = Own(Topic(f"in.{client.id}"), topic_out)
-        first = Counting(topic_out)
-        claim = sessions.Claim(
-            client.id, "server", client.endpoint, None, token, sessions.new_token(), 1, codec.encode(first, own)
-        )
-        opened = self.run(written(claim))
-        state, timers = first, None
-        if opened.is_resumed:
-            state = codec.decode(opened.state, opened.version, own)
-            timers = codec.decode_timers(opened.timers, LATER)
-        state = Counting(state.topic_out, opened.session.id, state.count)
-
-        async def begin() -> Actor:
-            actor = Actor(Machine(rules, state, timers), own, client, Kept(opened.session, codec, own))
-            await actor.begin(opened.is_resumed)
-            return actor
-
-        return self.run(begin()), client, opened
+        actor, opened = self.run(arrived(client, token))
+        return actor, client, opened
 
     @rule(target=lives)
     def connect(self) -> Life:
@@ -296,8 +304,7 @@ class Actors(RuleBasedStateMachine):
     def drop(self, life: Life, code: int) -> None:
         if life.is_owner:
             life.session.left += 1
-        gone: Any = ClientDisconnected(connection="", server="", client_ip="", path="", time=None, code=code)  # type: ignore[arg-type]
-        self.run(life.actor.leave(gone))
+        self.run(life.actor.leave(gone(code)))
         assert life.actor.stopped
 
     @rule(life=consumes(lives), turns=st.integers(0, 6), words=st.lists(st.just("add"), max_size=3))
@@ -400,6 +407,142 @@ def test_what_was_answered_is_stored_whatever_happens(monkeypatch: pytest.Monkey
     )
 
 
+async def stored(opened: sessions.Opened) -> ActorSession:
+    return await ActorSession.objects.aget(pk=opened.session.id)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_may_be_stored_is_not_undone_by_who_does_not_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database commits, and is lost before it can say so."""
+    client = Client(1)
+    actor, opened = await arrived(client)
+    write = Commits.write
+
+    def unanswered(self: Commits, function: Any, item: Any) -> asyncio.Future[Any]:
+        answer = self.loop.create_future()
+        write(self, function, item).add_done_callback(lambda _: answer.set_exception(Unsure("lost")))
+        return answer
+
+    with monkeypatch.context() as during:
+        during.setattr(Commits, "write", unanswered)
+        await actor.tell("add")
+    assert (client.sent, client.closed) == ([], runtime.LATER)
+    await actor.tell(3)  # which was on its way
+    await actor.leave(gone(runtime.LATER))
+    assert json.loads((await stored(opened)).state)["count"] == 1
+    assert await left.get(opened.session.id, 0) == 0, "it cannot tell in which state it would leave"
+    await keeper.tidy(await keeper.tidy(set()))
+    row = await stored(opened)
+    assert (row.owner, json.loads(row.state)["count"]) == ("", 1), "for its client to find"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_who_is_stopped_for_good_is_forgotten_also_where_that_had_to_be_said_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is no state that could be saved over another: it is deleted, or was already."""
+    actor, opened = await arrived(Client(1))
+    actor.farewell = gone
+    write, lost = Commits.write, [Unsure("lost")]
+
+    def unanswered(self: Commits, function: Any, item: Any) -> asyncio.Future[Any]:
+        if not lost:
+            return write(self, function, item)
+        answer = self.loop.create_future()
+        answer.set_exception(lost.pop())
+        return answer
+
+    monkeypatch.setattr(Commits, "write", unanswered)
+    actor.end()
+    async with asyncio.timeout(10):
+        while not actor.stopped:
+            await asyncio.sleep(0.005)
+    assert not lost
+    assert not await ActorSession.objects.filter(pk=opened.session.id).aexists()
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> int:
+    """So many attempts to save have to fail before it is given up."""
+    monkeypatch.setattr(runtime, "PAUSES", (0, 0))
+    monkeypatch.setattr(runtime, "AGAIN", 100.0)
+    monkeypatch.setattr(sessions, "save_all", Outage.refuse)
+    return 3
+
+
+def timers_of(row: ActorSession) -> list[str]:
+    return [timer[0] for timer in json.loads(row.timers)]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_timer_that_ran_out_while_the_database_was_away_is_still_there(away: int) -> None:
+    client = Client(1)
+    actor, opened = await arrived(client)
+    await actor.tell(0)
+    Outage.left = away  # before it rings
+    async with asyncio.timeout(10):
+        while client.closed is None:
+            await asyncio.sleep(0.005)
+    assert client.closed == runtime.LATER
+    await actor.leave(gone(runtime.LATER))
+    row = await stored(opened)
+    assert (json.loads(row.state)["count"], timers_of(row)) == (0, ["alarm"])
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_keeper_has_a_timer_run_out_anew_that_could_not_be_saved(
+    away: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "AGAIN", 1.0)
+    actor, opened = await arrived(Client(1))
+    await actor.tell(0)
+    await actor.leave(gone(1000))  # before it rings
+    Outage.left = away
+    known = {Client.endpoint: Setup(None, rules, Decoder(()), codec, "keep", False, None)}
+    rested: list[Any] = []
+    async with asyncio.timeout(30):
+        while len(rested) < 2:
+            if await keeper.look(known):
+                row = await stored(opened)
+                rested.append((row.owner, json.loads(row.state)["count"], timers_of(row)))
+            await asyncio.sleep(0.02)
+    assert rested == [("", 0, ["alarm"]), ("", 100, [])]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_silence_is_not_broken_by_what_has_not_happened(away: int) -> None:
+    client = Client(1)
+    actor, opened = await arrived(client)
+    await actor.tell("hush")
+    Outage.left = 2 * away  # for what comes, and for its leaving
+    await actor.tell("add")
+    assert client.closed == runtime.LATER
+    await actor.leave(gone(runtime.LATER))
+    assert Outage.left == 0
+    assert timers_of(await stored(opened)) == [EVENT]
+
+
+async def test_a_timer_whose_handler_fails_has_run_out() -> None:
+    """It would fail again and again."""
+    told: list[str] = []
+    failing = Rules()
+
+    @failing.on(str, int)
+    def handle(message: str, state: int) -> Any:
+        told.append(message)
+        if message == "timer":
+            raise RuntimeError("as it should")
+        return [Schedule("t", after=0, message="timer")], state
+
+    actor = Actor(Machine(failing, 0), Own(Topic("in.failing"), Topic("out.failing")))
+    await actor.tell("begin")
+    async with asyncio.timeout(10):
+        while len(told) < 2:
+            await asyncio.sleep(0.005)
+    assert (told, actor.machine.timers) == (["begin", "timer"], {})
+    actor.stop()
+
+
 async def test_one_message_at_a_time_whoever_brings_it() -> None:
     """Its client, others through its topic, a timer: also where all of them come in one turn of the loop."""
     inside = most = 0
@@ -429,3 +572,37 @@ async def test_one_message_at_a_time_whoever_brings_it() -> None:
     assert order[:1] == ["1"]
     assert sorted(order) == ["1", "2", "3", "4", "timer"]
     actor.stop()
+
+
+async def test_one_that_is_cancelled_while_the_layer_is_behind_takes_nobody_with_it(
+    fresh_hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who publish to one topic at one time wait for the same thing."""
+    behind = asyncio.Event()
+
+    async def taken(group: str, message: Any) -> None:
+        await behind.wait()
+
+    monkeypatch.setattr(performers, "WAITING", 0)
+    monkeypatch.setattr(fresh_hub.seats[0].layer, "group_send", taken)
+    crowd, saying = Topic("tests.crowd"), Rules()
+
+    @saying.on(str, int)
+    def say(message: str, state: int) -> Any:
+        return [Publish(crowd, message)], state + 1
+
+    first, second = (Actor(Machine(saying, 0), Own(Topic(f"in.{n}"), Topic(f"out.{n}"))) for n in ("one", "two"))
+    fresh_hub.publish("tests.others", ("the sender is busy with this",))
+    await asyncio.sleep(0)
+    leaving, staying = asyncio.create_task(first.tell("leaving")), asyncio.create_task(second.tell("staying"))
+    while not (first.state and second.state):
+        await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert leaving.cancelled()
+    assert not staying.done()
+    behind.set()
+    async with asyncio.timeout(10):
+        await staying
+    first.stop()
+    second.stop()
