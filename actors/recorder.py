@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 PACE = 0.5  # seconds between two lists that are written
 MOST = 500  # steps of one list: a thousand a second
 WAITING = 5_000  # steps that may wait, of all actors of this process
+PASSES = 3  # over one step, until nothing more of it is found to be secret
 SLICE = 25  # steps that are written as JSON before others may have the interpreter
 
 NAME = 100  # characters
@@ -52,6 +53,10 @@ class Noted(NamedTuple):
     rule: Rule | None
     took: float  # seconds
     error: str
+
+
+class TooManySecrets(Exception):
+    """Of one step: what is written of it might tell some."""
 
 
 class Tape:
@@ -121,15 +126,16 @@ class Tape:
 
     def _row(self, step: Noted) -> Row:
         secrets = self.secrets
-        known = -1
-        while known != secrets.count:  # again, where something of it was found to be secret
+        for _ in range(PASSES):  # again, where something of it was found to be secret
             known, secrets.met = secrets.count, False
             told = self.writer.text(step.message)
             was, became = self.writer.text(step.before), self.writer.text(step.after)
             if step.after is step.before:
                 became = was
             effects = self.writer.text(step.effects)
-        return self._made(step, told, was, became, effects, step.error)
+            if known == secrets.count:
+                return self._made(step, told, was, became, effects, step.error)
+        raise TooManySecrets  # more than are remembered: each pass forgets some, and finds them again
 
     def _made(self, step: Noted, told: str, was: str, became: str, effects: str, error: str) -> Row:
         column = self._column

@@ -33,7 +33,7 @@ from actors.store import Store
 from actors.stored import Own
 from realtime_project.feeds import Event
 from realtime_project.topics import Topic
-from tests.helpers import PROJECT, Server, connect, unique
+from tests.helpers import PATIENCE, PROJECT, Server, connect, unique
 
 news = Topic("tests.recorder.news")
 diary = Store("tests.recorder")
@@ -291,6 +291,22 @@ async def test_a_value_that_cannot_be_written_costs_its_own_step_alone() -> None
     assert [step.message for step in steps] == ["begun", "Broken", "Timeout a\\0?", "str"]
     assert steps[1].error == "cannot be written: ValueError"
     assert replay(recorded.actor.machine.rules, steps).verdicts[-1].word == SAME
+
+
+@pytest.mark.parametrize(("many", "is_kept"), [(200, True), (201, False)])
+async def test_a_step_with_more_secrets_than_are_remembered_is_kept_without_its_values(
+    many: int, is_kept: bool
+) -> None:
+    recorded = Recorded(Rules({(str, Guest): lambda message, state: ([Publish(news, message)], state)}))
+    message = json.dumps({f"token{number}": f"value-{number:06d}" for number in range(many)})
+    async with asyncio.timeout(PATIENCE):
+        steps = await recorded.plays(message, "after")
+    assert [step.message for step in steps] == ["begun", "str", "str"]
+    assert "value-" not in "".join(str(vars(step)) for step in steps)
+    assert steps[1].is_redacted
+    assert steps[1].error == ("" if is_kept else "cannot be written: TooManySecrets")
+    assert ("token0" in steps[1].told) == is_kept
+    assert json.loads(steps[2].told) == "after"
 
 
 async def test_a_topic_named_by_a_secret_is_not_told() -> None:
