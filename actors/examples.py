@@ -13,7 +13,7 @@ from realtime_project.feeds import Content
 from realtime_project.topics import Topic
 
 from .effects import Call, Postpone, Publish, Subscribe, Write
-from .messages import ClientConnected, ClientDisconnected, Message
+from .messages import CallFailed, ClientConnected, ClientDisconnected, Message
 from .naming import folded, mistake
 from .rules import Rules
 from .states import State
@@ -124,6 +124,12 @@ def join(message: Claimed, state: Claiming) -> Any:
     joined = f"* {state.name} joined"
     relay = partial(tell, state.topic_out, joined)
     return [Publish(members, joined), Subscribe(members, relay)], Named(state.topic_out, state.me, state.name)
+
+
+@names.on(CallFailed, Claiming)
+def ask_again(message: CallFailed, state: Claiming) -> Any:
+    sorry = Publish(state.topic_out, f"nobody could say now whether {state.name} is free; {ASK}")
+    return [sorry], Unnamed(state.topic_out, state.me)
 
 
 @names.on(str, Named)

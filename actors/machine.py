@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 from .effects import EVENT, STATE, Cancel, Effect, EventTimeout, Postpone, Publish, Schedule, StateTimeout
 from .messages import Timeout
 from .rules import Effects, Rule, RuleError, Rules
+from .sizes import size_of
 from .states import Done, phase
 
 TIMERS = 1_000  # of one actor
 POSTPONED = 1_000  # messages that it has put aside
+HELD = 32 * 1024 * 1024  # bytes of them, before the last: one may have 16 MiB
 
 OWN = frozenset({Cancel, EventTimeout, Postpone, Schedule, StateTimeout})  # performed here
 
@@ -45,12 +47,13 @@ class Outcome(NamedTuple):
 class Machine:
     """One actor's inner life."""
 
-    __slots__ = ("postponed", "rules", "state", "timers")
+    __slots__ = ("held", "postponed", "rules", "state", "timers")
 
     def __init__(self, rules: Rules, state: Any, timers: Mapping[str, Timer] | None = None) -> None:
         self.rules, self.state = rules, state
         self.timers: dict[str, Timer] = dict(timers or {})
         self.postponed: list[Any] = []
+        self.held = 0  # bytes of them
 
     # what a message comes to ----------------------------------------------------------------------------------
     def begin(self, now: float) -> Outcome:
@@ -89,8 +92,9 @@ class Machine:
                     _set(timers, effect, now)
             if len(timers) > TIMERS:
                 raise RuleError(f"{rule!r}: an actor has at most {TIMERS} timers")
-            if is_postponed and (rule is None or len(self.postponed) >= POSTPONED):
-                raise RuleError(f"{rule!r}: a message can be postponed, at most {POSTPONED} at a time")
+            if is_postponed and (rule is None or len(self.postponed) >= POSTPONED or self.held >= HELD):
+                most = f"at most {POSTPONED} at a time, of {HELD >> 20} MiB"
+                raise RuleError(f"{rule!r}: a message can be postponed, {most}")
         return Outcome(state, world, effects, timers, is_postponed, has_moved)
 
     def accept(self, outcome: Outcome, message: Any = None) -> Sequence[Any]:
@@ -100,9 +104,10 @@ class Machine:
             self.timers = dict(outcome.timers)
         if outcome.is_postponed:
             self.postponed.append(message)
+            self.held += size_of(message)
         if not outcome.has_moved or not self.postponed:
             return ()
-        again, self.postponed = self.postponed, []
+        again, self.postponed, self.held = self.postponed, [], 0
         return again
 
     # timers ---------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from .portable import Writer
 from .recordings import Batch, Row
 from .redaction import Secrets
 from .rules import Effects, Rule
+from .sizes import size_of_step
 from .stored import Own
 from .targets import kind_of
 
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 PACE = 0.5  # seconds between two lists that are written
 MOST = 500  # steps of one list: a thousand a second
 WAITING = 5_000  # steps that may wait, of all actors of this process
+HELD = 64 * 1024 * 1024  # bytes of them: one message may have 16 MiB
+PASSES = 3  # over one step, until nothing more of it is found to be secret
 SLICE = 25  # steps that are written as JSON before others may have the interpreter
 
 NAME = 100  # characters
@@ -52,6 +55,11 @@ class Noted(NamedTuple):
     rule: Rule | None
     took: float  # seconds
     error: str
+    size: int  # bytes, about
+
+
+class TooManySecrets(Exception):
+    """Of one step: what is written of it might tell some."""
 
 
 class Tape:
@@ -93,13 +101,15 @@ class Tape:
         """A step has happened."""
         recorder, number = self.recorder, self.number
         self.number = number + 1
-        if recorder.waiting >= WAITING:
+        if recorder.waiting >= WAITING or recorder.held >= HELD:
             self.missed += 1
             return
+        size = size_of_step(message, before, after, effects)
         recorder.waiting += 1
+        recorder.held += size
         if not self.steps:
             recorder.tapes[self] = None
-        self.steps.append((number, time.time(), kind, message, before, after, effects, rule, took, error))
+        self.steps.append((number, time.time(), kind, message, before, after, effects, rule, took, error, size))
 
     def end(self) -> None:
         """Its actor has stopped."""
@@ -121,15 +131,16 @@ class Tape:
 
     def _row(self, step: Noted) -> Row:
         secrets = self.secrets
-        known = -1
-        while known != secrets.count:  # again, where something of it was found to be secret
+        for _ in range(PASSES):  # again, where something of it was found to be secret
             known, secrets.met = secrets.count, False
             told = self.writer.text(step.message)
             was, became = self.writer.text(step.before), self.writer.text(step.after)
             if step.after is step.before:
                 became = was
             effects = self.writer.text(step.effects)
-        return self._made(step, told, was, became, effects, step.error)
+            if known == secrets.count:
+                return self._made(step, told, was, became, effects, step.error)
+        raise TooManySecrets  # more than are remembered: each pass forgets some, and finds them again
 
     def _made(self, step: Noted, told: str, was: str, became: str, effects: str, error: str) -> Row:
         column = self._column
@@ -174,6 +185,7 @@ class Recorder:
     def __init__(self) -> None:
         self.tapes: dict[Tape, None] = {}  # a set that keeps its order
         self.waiting = 0  # steps
+        self.held = 0  # bytes of them
         self._writing = asyncio.Lock()
 
     async def keep(self) -> None:
@@ -210,6 +222,7 @@ class Recorder:
                 return False
             finally:
                 self.waiting -= MOST - left
+                self.held -= sum(step.size for _, steps, _ in taken for step in steps)
             return True
 
 

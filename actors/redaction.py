@@ -37,7 +37,7 @@ class Secrets:
         self.count = 0  # how many there have been
         self.met = False  # something was taken out since this was last set to False
         self._numbers: dict[Any, int] = {}  # value → its number
-        self._patterns: list[tuple[re.Pattern[str], str]] = []
+        self._patterns: list[tuple[re.Pattern[str], str]] | None = []  # None: to be made, once for all that was learned
 
     def is_name(self, name: object) -> bool:
         return isinstance(name, str) and (name.casefold() in self.names or bool(USUAL.search(name)))
@@ -71,10 +71,13 @@ class Secrets:
         self._numbers[value] = self.count
         if len(self._numbers) > MOST:
             del self._numbers[next(iter(self._numbers))]
+        self._patterns = None
+
+    def _made_of_all(self) -> list[tuple[re.Pattern[str], str]]:
         forms = {number: _forms(each) for each, number in self._numbers.items() if not isinstance(each, bytes)}
         shown = ((form, number) for number, each in forms.items() for form in each)
         longest_first = sorted(shown, key=lambda pair: -len(pair[0]))
-        self._patterns = [(_pattern(form), stand_in(number)) for form, number in longest_first]
+        return [(_pattern(form), stand_in(number)) for form, number in longest_first]
 
     # taking out -----------------------------------------------------------------------------------------------
     def text(self, text: str) -> str:
@@ -82,6 +85,8 @@ class Secrets:
         if text[:1] in "{[" and text and (self.names or USUAL.search(text)):
             self._read(text)
         if self._numbers:
+            if self._patterns is None:
+                self._patterns = self._made_of_all()
             for pattern, instead in self._patterns:
                 text = pattern.sub(instead, text)
             if STANDS.search(text):

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, NamedTuple, TypeVar, get_args
 from urllib.parse import parse_qsl
+from weakref import WeakValueDictionary
 
 from django.conf import settings
 
@@ -421,17 +422,20 @@ class ChatConsumer(Consumer):
         self.connection.send_text(protocol.error(id, code, detail, **more))
 
 
-_buckets: dict[int, Bucket] = {}
+_buckets: dict[int, Bucket] = {}  # kept for those who come back, until they are full
+_held: WeakValueDictionary[int, Bucket] = WeakValueDictionary()  # ... and those that a connection holds, in any case
 
 
 def bucket_of(user_id: int) -> Bucket:
     """One bucket a person and process, whatever the number of their connections; coming back does not fill it."""
-    bucket = _buckets.get(user_id)
+    bucket = _held.get(user_id)
     if bucket is None:
+        bucket = _held[user_id] = Bucket(settings.WEBSOCKET_RATE, settings.WEBSOCKET_BURST, time.monotonic)
+    if user_id not in _buckets:
         if len(_buckets) >= BUCKETS:
             for each in [each for each, kept in _buckets.items() if kept.full]:
                 del _buckets[each]
-        bucket = _buckets[user_id] = Bucket(settings.WEBSOCKET_RATE, settings.WEBSOCKET_BURST, time.monotonic)
+        _buckets[user_id] = bucket
     return bucket
 
 

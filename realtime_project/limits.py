@@ -25,7 +25,7 @@ class Limits:
 class Bucket:
     """Holds `burst` tokens at most and gains `rate` of them a second. A rate of 0 is no limit."""
 
-    __slots__ = ("_at", "_clock", "_tokens", "burst", "rate")
+    __slots__ = ("__weakref__", "_at", "_clock", "_tokens", "burst", "rate")
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float]) -> None:
         self.rate, self.burst, self._clock = rate, burst, clock

@@ -19,6 +19,7 @@ import msgspec
 from django.db import transaction
 
 from realtime_project import database, history
+from realtime_project.identity import household
 from realtime_project.topics import Topic
 
 from ..store import Store
@@ -31,7 +32,7 @@ games = Store("demo.quiz")  # a game's code → the game
 PREFIX = "demo.quiz:"  # of a game's topic; its id follows, which is never used again
 LETTERS, LENGTH = "BCDFGHJKLMNPQRSTVWXZ", 4  # of a code: no vowels, so no words
 GAMES = 200  # open at a time: they are read in one query
-OF_ADDRESS = 50  # opened from one address, of these
+OF_ADDRESS = 50  # opened from one address, of these; from one household's network, where it is IPv6
 OVERDUE = 3600.0  # seconds after which a phase that has not ended is one that nobody's actor follows any more
 KEPT = timedelta(hours=2)  # what was told of games: an actor that was away asks how its game stands instead
 
@@ -191,7 +192,8 @@ def _open(key: str, name: str, address: str, format: Format) -> Game:
         waiting = _let_go(found, now)
         if len(waiting) >= GAMES:
             raise Refusal("crowded", "Every table is taken. Try again in a few minutes, or join a game.")
-        if sum(game.address == address for game in waiting) >= OF_ADDRESS:
+        home = household(address)
+        if sum(household(game.address) == home for game in waiting) >= OF_ADDRESS:
             raise Refusal("crowded", "Many games were opened from your address. Try again later, or join one.")
         questions = draw(format.rounds)
         while True:

@@ -168,7 +168,7 @@ def test_the_graph_of_the_names_example() -> None:
         ("Unnamed", "Claiming"): ["str"],
         ("Claiming", "Claiming"): ["ClientConnected", "str | bytes", "ClientDisconnected"],
         ("Named", "Claiming"): ["ClientConnected"],
-        ("Claiming", "Unnamed"): ["Claimed"],
+        ("Claiming", "Unnamed"): ["Claimed", "CallFailed"],
         ("Claiming", "Named"): ["Claimed"],
         ("Named", "Named"): ["str", "bytes", "ClientDisconnected"],
     }

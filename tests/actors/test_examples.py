@@ -5,6 +5,9 @@ import json
 
 import pytest
 
+from actors.effects import Publish
+from actors.examples import Claimed, Named, Unnamed, names
+from actors.testing import Place, Play
 from tests.helpers import Server, Socket, connect, unique
 
 ASK = "send your name"
@@ -59,6 +62,7 @@ async def test_z62_z63_z64_a_room_of_names(own_server: Server) -> None:
         ("", "not blank"),
         ("   ", "not blank"),
         ("n" * 41, "at most 40 characters"),
+        ("\ufdfa" * 12, "at most 200 letters"),  # which is written out with eighteen each
         ("a\x00b", "no control characters"),
         ("a\u202eb", "no control characters"),
         ("a\nb", "no control characters"),
@@ -88,6 +92,18 @@ async def test_z65_a_name_is_one_persons_while_they_are_there(server: Server) ->
             assert "is taken" in str(await second.recv())
             await first.close()
             await becomes(second, name)
+
+
+def test_who_asks_for_a_name_in_vain_is_asked_again_and_keeps_nobody_waiting() -> None:
+    play = Play(names, Unnamed())
+    play.connect()
+    play.tell("ann")
+    play.tell("bob")  # waits for what becomes of the first
+    said = play.answer(OSError("the database is away"))
+    assert said[0] == Publish(Place("out"), f"nobody could say now whether ann is free; {ASK}")
+    assert [call.arguments[0] for call in play.calls] == ["ann", "bob"]
+    play.answer(Claimed("bob", True))
+    assert isinstance(play.state, Named)
 
 
 async def test_a_name_is_free_again_when_its_server_was_killed(own_server: Server) -> None:

@@ -208,6 +208,19 @@ def test_what_is_put_aside_is_bounded():
         play.tell("one more")
 
 
+def test_what_is_put_aside_is_bounded_in_bytes_too(monkeypatch):
+    monkeypatch.setattr(limits, "HELD", 10_000)
+    play = Play(patient(), Waiting())
+    for _ in range(2):  # what has come again does not count any more
+        for _ in range(3):
+            play.tell("x" * 4_000)
+        with pytest.raises(RuleError, match="can be postponed"):
+            play.tell("one more")
+        assert len(play.postponed) == 3
+        play.tell("open")
+        play.tell("close")
+
+
 # the end --------------------------------------------------------------------------------------------------------
 def test_done_is_the_end():
     play = Play(Rules({("bye", Any): lambda m, s: ([Publish(ROOM, "bye")], Done())}), Waiting())

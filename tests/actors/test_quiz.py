@@ -230,6 +230,14 @@ async def test_games_have_a_limit_and_those_that_nobody_ends_make_room(monkeypat
 
 
 @pytest.mark.django_db(transaction=True)
+async def test_one_household_does_not_take_every_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "OF_ADDRESS", 2)
+    one, next_door = [f"2001:db8::{number}" for number in range(1, 4)], "2001:db8:0:1::1"
+    games = [await table.open_game(address, "ann", address, Format()) for address in (*one, next_door)]
+    assert [type(answer) for answer in games] == [table.Entered, table.Entered, table.Refused, table.Entered]
+
+
+@pytest.mark.django_db(transaction=True)
 async def test_games_that_nobody_follows_and_what_was_told_of_games_are_forgotten(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

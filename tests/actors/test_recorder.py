@@ -33,7 +33,7 @@ from actors.store import Store
 from actors.stored import Own
 from realtime_project.feeds import Event
 from realtime_project.topics import Topic
-from tests.helpers import PROJECT, Server, connect, unique
+from tests.helpers import PATIENCE, PROJECT, Server, connect, unique
 
 news = Topic("tests.recorder.news")
 diary = Store("tests.recorder")
@@ -293,6 +293,22 @@ async def test_a_value_that_cannot_be_written_costs_its_own_step_alone() -> None
     assert replay(recorded.actor.machine.rules, steps).verdicts[-1].word == SAME
 
 
+@pytest.mark.parametrize(("many", "is_kept"), [(200, True), (201, False)])
+async def test_a_step_with_more_secrets_than_are_remembered_is_kept_without_its_values(
+    many: int, is_kept: bool
+) -> None:
+    recorded = Recorded(Rules({(str, Guest): lambda message, state: ([Publish(news, message)], state)}))
+    message = json.dumps({f"token{number}": f"value-{number:06d}" for number in range(many)})
+    async with asyncio.timeout(PATIENCE):
+        steps = await recorded.plays(message, "after")
+    assert [step.message for step in steps] == ["begun", "str", "str"]
+    assert "value-" not in "".join(str(vars(step)) for step in steps)
+    assert steps[1].is_redacted
+    assert steps[1].error == ("" if is_kept else "cannot be written: TooManySecrets")
+    assert ("token0" in steps[1].told) == is_kept
+    assert json.loads(steps[2].told) == "after"
+
+
 async def test_a_topic_named_by_a_secret_is_not_told() -> None:
     table = Rules({(Login, Guest): lambda message, state: ([Publish(Topic(f"room:{message.password}"), "x")], state)})
     recorded = Recorded(table)
@@ -326,6 +342,39 @@ async def test_what_comes_too_fast_is_counted_and_harms_nobody() -> None:
         assert await recorded.recorder.write()
     assert recorded.recorder.waiting == 0
     assert (await Recording.objects.aget(pk=recorded.id)).missed == 11
+
+
+class Noting(Message, frozen=True):
+    words: list[str]
+
+
+@pytest.mark.parametrize("message", ["x" * 5_000, b"x" * 5_000, Noting(["x" * 100] * 50), Noting([""] * 100)])
+async def test_what_waits_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch, message: Any) -> None:
+    monkeypatch.setattr("actors.recorder.HELD", 100_000)
+    recorded = Recorded(Rules({(Any, Guest): lambda message, state: ([], state)}))
+    await recorded.actor.begin()
+    for _ in range(100):
+        await recorded.actor.tell(message)
+    assert len(recorded.tape.steps) < 25
+    assert recorded.tape.missed == 101 - len(recorded.tape.steps)
+    while recorded.recorder.tapes:
+        assert await recorded.recorder.write()
+    assert recorded.recorder.held == 0
+    await recorded.actor.tell(message)
+    assert len(recorded.tape.steps) == 1
+
+
+async def test_what_effects_and_states_hold_counts_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.recorder.HELD", 100_000)
+    table = Rules()
+    table.on("told", Guest)(lambda message, state: ([Publish(news, "x" * 30_000)], state))
+    table.on("kept", Any)(lambda message, state: ([], Checking(None, "x" * 30_000)))
+    for message in ("told", "kept"):
+        recorded = Recorded(table)
+        await recorded.actor.begin()
+        for _ in range(9):
+            await recorded.actor.tell(message)
+        assert recorded.tape.missed == 5, message
 
 
 async def test_a_value_that_is_too_long_is_cut_and_can_still_be_compared() -> None:

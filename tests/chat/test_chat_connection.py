@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chat import consumers
 from tests.helpers import ChatClient, Refused, Server, browser, connect, cookies, create_room, guest, running, unique
 
 
@@ -315,6 +316,17 @@ async def test_coming_back_does_not_fill_the_bucket(strict: Server) -> None:
         assert await posted(client) >= 5
     async with ChatClient(strict, cookie) as again:
         assert await posted(again) < 5
+
+
+def test_a_person_who_is_here_keeps_one_bucket_however_many_come_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "_buckets", {})
+    monkeypatch.setattr(consumers, "BUCKETS", 10)
+    first_tab = consumers.bucket_of(-1)
+    for person in range(-20, -1):
+        consumers.bucket_of(person)
+    assert consumers.bucket_of(-1) is first_tab
+    assert len(consumers._buckets) <= 10
+    assert -20 not in consumers._held, "what nobody holds is not kept"
 
 
 async def test_parameters_beyond_counting_are_ignored(server: Server) -> None:
