@@ -183,9 +183,12 @@ class Seat:
                 continue
             if message["type"] == "ring":
                 self._heard, self._unheard = True, 0
-            else:
-                self._busy = True
+                continue
+            self._busy = True
+            try:
                 self._hear(message)
+            except Exception:  # from a process that takes the topic for one of another kind
+                logger.exception("topic %r: what the layer brought is not understood", message.get("topic"))
 
     def sweep(self) -> None:
         """Ring, and take a new seat if the last ring was not heard. Waits for nothing."""

@@ -158,6 +158,28 @@ def test_a_deaf_seat_is_replaced_with_a_new_layer_object(silent: bool) -> None:
     run(play())
 
 
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_bell_of_the_other_kind_costs_the_other_topics_nothing(
+    durable: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def play() -> None:
+        it = Readers()
+        await it.reader(durable=durable)
+        other = Reader()
+        (await it.hub.subscribe("other", other)).start()
+        if durable:
+            it.hub.publish(ROOM, ["x"])  # by a process that takes the topic for a plain one
+        else:
+            it.hub.publish("plain", [(1, "x")], "first")
+        it.hub.publish("other", ["heard"])
+        await asyncio.sleep(1)
+        assert other.contents == ["heard"]
+        assert "is not understood" in caplog.text
+        assert it.hub.seats[0].reseats == 0
+
+    run(play())
+
+
 def test_a_layer_that_does_not_answer_fails_the_publisher_within_its_limit() -> None:
     async def play() -> None:
         it = Readers()
