@@ -206,6 +206,26 @@ def test_what_waits_for_the_layer_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     run(play())
 
 
+def test_who_comes_when_the_last_one_has_left_before_the_group_was_joined_misses_nothing() -> None:
+    async def play() -> None:
+        it = Readers()
+        await it.reader()  # there is a seat
+        await asyncio.sleep(0.5)
+        it.world.nap = lambda: asyncio.sleep(0.03)  # type: ignore[method-assign]
+        hasty = asyncio.create_task(it.reader(durable=False))
+        await asyncio.sleep(0.01)
+        hasty.cancel()  # a page that is loaded again
+        await asyncio.sleep(0.01)
+        reader, _ = await it.reader(durable=False)
+        for number in range(40):
+            it.hub.publish("plain", [str(number)])
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(1)
+        assert reader.contents == [str(number) for number in range(40)]
+
+    run(play())
+
+
 def test_another_life_of_the_log_tells_every_member_to_reload() -> None:
     async def play() -> None:
         it = Readers()
