@@ -10,6 +10,7 @@ import pytest
 from realtime_project import feeds
 from realtime_project.crowd import PART
 from realtime_project.feeds import Event, Subscription
+from realtime_project.figures import counters
 from realtime_project.hub import LIMIT, SWEEP, Hub, PublishError
 from tests.realtime_project.virtual import World, run
 
@@ -64,6 +65,45 @@ def test_what_is_published_in_one_turn_is_one_send_a_topic() -> None:
         bells = [message for _, message in it.world.sent if message["type"] == "bell"]
         assert [(bell["topic"], len(bell["events"])) for bell in bells] == [("plain", 50), ("other", 1)]
         assert one.contents == [str(number) for number in range(50)]
+
+    run(play())
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_much_in_one_turn_is_sent_in_parts_in_order(durable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime_project.hub.PART", 10)
+
+    async def play() -> None:
+        it = Readers()
+        contents: list[str | bytes] = ["aaaaa", b"bbbbb", "c", "d" * 11, "e", "f" * 10]
+        sent = [
+            it.hub.publish("plain", [content]) if not durable else it.hub.publish(ROOM, [(offset, content)], "first")
+            for offset, content in enumerate(contents, 1)
+        ]
+        await sent[-1]
+        parts = [message["events"] for _, message in it.world.sent if message["type"] == "bell"]
+        assert [len(part) for part in parts] == [2, 1, 1, 1, 1]
+        assert [event[1] if durable else event for part in parts for event in part] == contents
+        assert it.hub.waiting == it.hub.seats[0].waiting_size == 0
+
+    run(play())
+
+
+def test_who_publishes_is_told_when_a_part_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime_project.hub.PART", 10)
+
+    async def play() -> None:
+        it = Readers()
+        it.world.nap = lambda: asyncio.sleep(0.1)  # type: ignore[method-assign]
+        sent = [it.hub.publish("plain", [letter * 10]) for letter in "abc"]
+        before = counters.drops
+        await asyncio.sleep(0.15)  # the second is under way
+        it.world.broken = True
+        with pytest.raises(PublishError, match="did not take the message"):
+            await sent[0]
+        taken = [message["events"] for _, message in it.world.sent if message["type"] == "bell"]
+        assert taken == [["a" * 10], ["b" * 10]]
+        assert counters.drops == before + 1
 
     run(play())
 
@@ -222,6 +262,20 @@ def test_who_comes_when_the_last_one_has_left_before_the_group_was_joined_misses
             await asyncio.sleep(0.005)
         await asyncio.sleep(1)
         assert reader.contents == [str(number) for number in range(40)]
+
+    run(play())
+
+
+def test_what_waits_for_the_layer_is_bounded_by_its_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime_project.hub.OUTBOX_SIZE", 100)
+
+    async def play() -> None:
+        it = Readers()
+        it.hub.publish("plain", ["x" * 1_000])  # one alone may be larger
+        with pytest.raises(PublishError, match="1 messages already wait"):
+            it.hub.publish("plain", ["one more"])
+        await asyncio.sleep(1)
+        await it.hub.publish("plain", ["room again"])
 
     run(play())
 
