@@ -73,6 +73,7 @@ class Seat:
         self._seated = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._close_loop: Callable[[], None] | None = None  # the loop's own `close`, as it was before the first reseat
         self._heard = False  # a ring has come back
         self._unheard = 0  # rings sent that have not come back
         self._busy = False  # messages came since the last sweep: the ring may stand behind them, for one sweep
@@ -222,6 +223,10 @@ class Seat:
         self._spawn(self._abandon(self.layer))
         self.name, self._reading, self._heard = None, None, False
         self._seated.clear()
+        # channels_redis wraps the loop's `close` anew for each layer object, which so would live as long as the loop.
+        loop = asyncio.get_running_loop()
+        self._close_loop = self._close_loop or loop.close
+        loop.close = self._close_loop  # type: ignore[method-assign]
         self.layer = self._make_layer()
         self._spawn(self._sit())
 

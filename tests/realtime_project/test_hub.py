@@ -1,17 +1,21 @@
 """The hub, one rule a test, on virtual time with a layer and a log that can be broken."""
 
 import asyncio
+import gc
+import logging
 import random
+import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import-untyped]
 
 from realtime_project import feeds
 from realtime_project.crowd import PART
 from realtime_project.feeds import Event, Subscription
 from realtime_project.figures import counters
-from realtime_project.hub import LIMIT, SWEEP, Hub, PublishError
+from realtime_project.hub import LIMIT, SWEEP, Hub, Layer, PublishError
 from tests.realtime_project.virtual import World, run
 
 ROOM = "chat.room:1"
@@ -196,6 +200,28 @@ def test_a_deaf_seat_is_replaced_with_a_new_layer_object(silent: bool) -> None:
         assert reader.contents == ["heard again"]
 
     run(play())
+
+
+async def test_layers_that_are_not_used_any_more_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)  # a record that is kept keeps the error, and with it the layer
+    monkeypatch.setattr("realtime_project.hub.SWEEP", 0.02)
+    made: list[weakref.ref[Any]] = []
+
+    def make_layer() -> Layer:
+        layer = RedisPubSubChannelLayer(hosts=["redis://127.0.0.1:1/0"])  # nobody is there
+        made.append(weakref.ref(layer))
+        return cast(Layer, layer)
+
+    hub = Hub([make_layer], World(random.Random(1)))
+    hub.start()
+    async with asyncio.timeout(30):
+        while len(made) < 20:
+            await asyncio.sleep(0.02)
+    hub.close()
+    gc.collect()
+    assert sum(layer() is not None for layer in made) <= 5  # the first, the last, and those that are being closed
 
 
 @pytest.mark.parametrize("durable", [False, True])
