@@ -101,9 +101,10 @@ class Commits:
 def commits() -> Commits:
     """This process's commits, for the running loop; another loop replaces them."""
     loop = asyncio.get_running_loop()
-    if Commits.here is None or Commits.here.loop is not loop:
-        Commits.here = Commits(settings.COMMIT_LIST)
-    return Commits.here
+    found = Commits.here
+    if found is None or found.loop is not loop:
+        found = Commits.here = Commits(settings.COMMIT_LIST)
+    return found  # not what another thread has put there meanwhile
 
 
 def _commit(function: Function[Any, Any], items: list[Any], attempt: int = 0) -> list[Outcome]:

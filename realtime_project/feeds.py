@@ -269,6 +269,8 @@ class Feed:
                 await self._wake.wait()
             if self._joining:
                 await self._joining
+                if self.members:  # who came meanwhile has been told that it is subscribed: the group is kept
+                    continue
             if self.joined_by:
                 name, self.joined_by = self.joined_by, None
                 self._given_up()

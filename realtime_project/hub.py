@@ -12,7 +12,7 @@ import contextlib
 import logging
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import Context
 from typing import Any, Protocol
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 SWEEP = 2.0  # seconds between two looks at the heads of all durable topics
 LIMIT = 2.0  # seconds for any call of the layer but `receive`
 OUTBOX = 100_000  # events that may wait for the layer
+OUTBOX_SIZE = 256 * 1024 * 1024  # ... and not more than these characters or bytes of them, but always one publish
+PART = 1024 * 1024  # characters or bytes of one `group_send`: Redis cuts off every subscriber for whom 32 MB wait
 
 
 class Layer(Protocol):
@@ -43,12 +45,13 @@ class PublishError(Exception):
 
 
 class Batch:
-    """What is published to one topic until the layer takes it: one `group_send`."""
+    """What is published to one topic until the layer takes it: one `group_send`, or a few where there is much of it."""
 
-    __slots__ = ("events", "sent")
+    __slots__ = ("events", "sent", "size")
 
     def __init__(self) -> None:
         self.events: list[Any] = []
+        self.size = 0  # characters or bytes
         self.sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.sent.add_done_callback(lambda sent: sent.cancelled() or sent.exception())  # nobody has to ask
 
@@ -62,7 +65,7 @@ class Seat:
         self.layer = make_layer()
         self.name: str | None = None  # the channel, once there is one
         self.number, self.group = number, private.group_of(server, number)
-        self.sends = self.reseats = self.waiting = 0
+        self.sends = self.reseats = self.waiting = self.waiting_size = 0
         self.on_seated: Callable[[], None] = lambda: None
         self._make_layer, self._hear = make_layer, hear
         self._outbox: dict[tuple[str, str | None], Batch] = {}
@@ -70,6 +73,7 @@ class Seat:
         self._seated = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._close_loop: Callable[[], None] | None = None  # the loop's own `close`, as it was before the first reseat
         self._heard = False  # a ring has come back
         self._unheard = 0  # rings sent that have not come back
         self._busy = False  # messages came since the last sweep: the ring may stand behind them, for one sweep
@@ -98,19 +102,19 @@ class Seat:
             logger.warning("a group cannot be left: %r", error)
 
     # sending --------------------------------------------------------------------------------------------------
-    def publish(self, name: str, events: Iterable[Any], epoch: str | None) -> asyncio.Future[None]:
+    def publish(self, name: str, events: Sequence[Any], epoch: str | None) -> asyncio.Future[None]:
+        size = sum(map(len, events)) if epoch is None else sum(map(_size, events))
+        if self.waiting + len(events) > OUTBOX or (self.waiting and self.waiting_size + size > OUTBOX_SIZE):
+            if epoch is None:
+                counters.drops += len(events)
+            raise PublishError(f"{self.waiting} messages already wait for the channel layer")
         batch = self._outbox.get((name, epoch))
         if batch is None:
             batch = self._outbox[name, epoch] = Batch()
-        before = len(batch.events)
         batch.events.extend(events)
-        added = len(batch.events) - before
-        if self.waiting + added > OUTBOX:
-            del batch.events[before:]
-            if epoch is None:
-                counters.drops += added
-            raise PublishError(f"{self.waiting} messages already wait for the channel layer")
-        self.waiting += added
+        batch.size += size
+        self.waiting += len(events)
+        self.waiting_size += size
         if not self._sending:
             self._sending = True
             self._spawn(self._send())
@@ -123,6 +127,7 @@ class Seat:
                 failure: Exception | None = None
                 for (name, epoch), batch in outbox.items():
                     self.waiting -= len(batch.events)
+                    self.waiting_size -= batch.size
                     if failure is None:
                         failure = await self._send_one(name, epoch, batch)
                     if batch.sent.done():  # whoever waited has gone
@@ -136,17 +141,20 @@ class Seat:
             self._sending = False
 
     async def _send_one(self, name: str, epoch: str | None, batch: Batch) -> Exception | None:
-        self.sends += 1
         server = private.server_of(name)
         group = group_of(name) if server is None else private.group_of(server, self.number)
-        bell = {"type": "bell", "topic": name, "epoch": epoch, "events": batch.events}
+        left = len(batch.events)
         try:
-            async with asyncio.timeout(LIMIT):
-                await self.layer.group_send(group, bell)
+            for events in [batch.events] if batch.size <= PART else _parts(batch.events, epoch):
+                self.sends += 1
+                bell = {"type": "bell", "topic": name, "epoch": epoch, "events": events}
+                async with asyncio.timeout(LIMIT):
+                    await self.layer.group_send(group, bell)
+                left -= len(events)
         except Exception as error:
             if epoch is None:  # those of a durable topic are in the log
-                counters.drops += len(batch.events)
-            logger.warning("topic %r: the layer did not take %d events: %r", name, len(batch.events), error)
+                counters.drops += left
+            logger.warning("topic %r: the layer did not take %d events: %r", name, left, error)
             return error
         return None
 
@@ -183,9 +191,12 @@ class Seat:
                 continue
             if message["type"] == "ring":
                 self._heard, self._unheard = True, 0
-            else:
-                self._busy = True
+                continue
+            self._busy = True
+            try:
                 self._hear(message)
+            except Exception:  # from a process that takes the topic for one of another kind
+                logger.exception("topic %r: what the layer brought is not understood", message.get("topic"))
 
     def sweep(self) -> None:
         """Ring, and take a new seat if the last ring was not heard. Waits for nothing."""
@@ -212,6 +223,10 @@ class Seat:
         self._spawn(self._abandon(self.layer))
         self.name, self._reading, self._heard = None, None, False
         self._seated.clear()
+        # channels_redis wraps the loop's `close` anew for each layer object, which so would live as long as the loop.
+        loop = asyncio.get_running_loop()
+        self._close_loop = self._close_loop or loop.close
+        loop.close = self._close_loop  # type: ignore[method-assign]
         self.layer = self._make_layer()
         self._spawn(self._sit())
 
@@ -384,6 +399,24 @@ class Hub:
             seat.close()
         for feed in self.feeds.values():
             feed.cancel()
+
+
+def _size(bell: Bell) -> int:
+    return len(bell[1])
+
+
+def _parts(events: Sequence[Any], epoch: str | None) -> Iterator[list[Any]]:
+    """In order, each of PART at most, or of one event."""
+    part: list[Any] = []
+    size = 0
+    for event in events:
+        added = len(event) if epoch is None else _size(event)
+        if part and size + added > PART:
+            yield part
+            part, size = [], 0
+        part.append(event)
+        size += added
+    yield part
 
 
 def spawn(work: Any, tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:

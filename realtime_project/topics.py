@@ -9,6 +9,7 @@ import asyncio
 import concurrent.futures
 import inspect
 import logging
+import threading
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -136,7 +137,9 @@ class Topic(Named):
             pass
         else:
             raise RuntimeError("publish_sync blocks: inside the event loop, await publish()")
-        serving = Hub.here if Hub.here and Hub.here.loop.is_running() else None
+        serving = Hub.here
+        if serving and not serving.loop.is_running():
+            serving = None
         if self.history:
             with transaction.atomic():
                 [offset] = history.publish([(self.name, content)])
@@ -252,9 +255,20 @@ class _Reader:
 _performing: set[asyncio.Task[None]] = set()
 
 
+class _Lone(threading.local):
+    """This thread's hub while it publishes from a process that does not serve: no other thread may hand it anything."""
+
+    hub: Hub | None = None
+
+
+_lone = _Lone()
+
+
 def hub() -> Hub:
     """This process's hub, for the loop that serves; another loop replaces it."""
     loop = asyncio.get_running_loop()
+    if _lone.hub and _lone.hub.loop is loop:
+        return _lone.hub
     if Hub.here is None or Hub.here.loop is not loop:
         if Hub.here and not Hub.here.loop.is_closed():
             if Hub.here.loop.is_running():
@@ -304,14 +318,14 @@ def _effects(operation: Operation, effects: Any) -> Iterable[Publish]:
 
 async def _alone(publishing: Awaitable[Any]) -> None:
     """Publish from a process that does not serve: a hub without a seat, for the moment that it takes."""
+    lone = _lone.hub = Hub(_layer_makers(), history.Log(), private.SERVER)
     try:
         await publishing
-        while _performing:
-            await asyncio.wait(_performing)
+        while performing := [task for task in _performing.copy() if task.get_loop() is lone.loop]:
+            await asyncio.wait(performing)
     finally:
-        if Hub.here and Hub.here.loop is asyncio.get_running_loop():
-            Hub.here.close()
-            Hub.here = None
+        lone.close()
+        _lone.hub = None
 
 
 def in_memory() -> bool:

@@ -1,16 +1,21 @@
 """The hub, one rule a test, on virtual time with a layer and a log that can be broken."""
 
 import asyncio
+import gc
+import logging
 import random
+import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import-untyped]
 
 from realtime_project import feeds
 from realtime_project.crowd import PART
 from realtime_project.feeds import Event, Subscription
-from realtime_project.hub import LIMIT, SWEEP, Hub, PublishError
+from realtime_project.figures import counters
+from realtime_project.hub import LIMIT, SWEEP, Hub, Layer, PublishError
 from tests.realtime_project.virtual import World, run
 
 ROOM = "chat.room:1"
@@ -64,6 +69,45 @@ def test_what_is_published_in_one_turn_is_one_send_a_topic() -> None:
         bells = [message for _, message in it.world.sent if message["type"] == "bell"]
         assert [(bell["topic"], len(bell["events"])) for bell in bells] == [("plain", 50), ("other", 1)]
         assert one.contents == [str(number) for number in range(50)]
+
+    run(play())
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_much_in_one_turn_is_sent_in_parts_in_order(durable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime_project.hub.PART", 10)
+
+    async def play() -> None:
+        it = Readers()
+        contents: list[str | bytes] = ["aaaaa", b"bbbbb", "c", "d" * 11, "e", "f" * 10]
+        sent = [
+            it.hub.publish("plain", [content]) if not durable else it.hub.publish(ROOM, [(offset, content)], "first")
+            for offset, content in enumerate(contents, 1)
+        ]
+        await sent[-1]
+        parts = [message["events"] for _, message in it.world.sent if message["type"] == "bell"]
+        assert [len(part) for part in parts] == [2, 1, 1, 1, 1]
+        assert [event[1] if durable else event for part in parts for event in part] == contents
+        assert it.hub.waiting == it.hub.seats[0].waiting_size == 0
+
+    run(play())
+
+
+def test_who_publishes_is_told_when_a_part_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime_project.hub.PART", 10)
+
+    async def play() -> None:
+        it = Readers()
+        it.world.nap = lambda: asyncio.sleep(0.1)  # type: ignore[method-assign]
+        sent = [it.hub.publish("plain", [letter * 10]) for letter in "abc"]
+        before = counters.drops
+        await asyncio.sleep(0.15)  # the second is under way
+        it.world.broken = True
+        with pytest.raises(PublishError, match="did not take the message"):
+            await sent[0]
+        taken = [message["events"] for _, message in it.world.sent if message["type"] == "bell"]
+        assert taken == [["a" * 10], ["b" * 10]]
+        assert counters.drops == before + 1
 
     run(play())
 
@@ -158,6 +202,50 @@ def test_a_deaf_seat_is_replaced_with_a_new_layer_object(silent: bool) -> None:
     run(play())
 
 
+async def test_layers_that_are_not_used_any_more_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)  # a record that is kept keeps the error, and with it the layer
+    monkeypatch.setattr("realtime_project.hub.SWEEP", 0.02)
+    made: list[weakref.ref[Any]] = []
+
+    def make_layer() -> Layer:
+        layer = RedisPubSubChannelLayer(hosts=["redis://127.0.0.1:1/0"])  # nobody is there
+        made.append(weakref.ref(layer))
+        return cast(Layer, layer)
+
+    hub = Hub([make_layer], World(random.Random(1)))
+    hub.start()
+    async with asyncio.timeout(30):
+        while len(made) < 20:
+            await asyncio.sleep(0.02)
+    hub.close()
+    gc.collect()
+    assert sum(layer() is not None for layer in made) <= 5  # the first, the last, and those that are being closed
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_bell_of_the_other_kind_costs_the_other_topics_nothing(
+    durable: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def play() -> None:
+        it = Readers()
+        await it.reader(durable=durable)
+        other = Reader()
+        (await it.hub.subscribe("other", other)).start()
+        if durable:
+            it.hub.publish(ROOM, ["x"])  # by a process that takes the topic for a plain one
+        else:
+            it.hub.publish("plain", [(1, "x")], "first")
+        it.hub.publish("other", ["heard"])
+        await asyncio.sleep(1)
+        assert other.contents == ["heard"]
+        assert "is not understood" in caplog.text
+        assert it.hub.seats[0].reseats == 0
+
+    run(play())
+
+
 def test_a_layer_that_does_not_answer_fails_the_publisher_within_its_limit() -> None:
     async def play() -> None:
         it = Readers()
@@ -177,6 +265,40 @@ def test_what_waits_for_the_layer_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
         it = Readers()
         it.hub.publish("plain", ["x"] * 100)
         with pytest.raises(PublishError, match="100 messages already wait"):
+            it.hub.publish("plain", ["one more"])
+        await asyncio.sleep(1)
+        await it.hub.publish("plain", ["room again"])
+
+    run(play())
+
+
+def test_who_comes_when_the_last_one_has_left_before_the_group_was_joined_misses_nothing() -> None:
+    async def play() -> None:
+        it = Readers()
+        await it.reader()  # there is a seat
+        await asyncio.sleep(0.5)
+        it.world.nap = lambda: asyncio.sleep(0.03)  # type: ignore[method-assign]
+        hasty = asyncio.create_task(it.reader(durable=False))
+        await asyncio.sleep(0.01)
+        hasty.cancel()  # a page that is loaded again
+        await asyncio.sleep(0.01)
+        reader, _ = await it.reader(durable=False)
+        for number in range(40):
+            it.hub.publish("plain", [str(number)])
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(1)
+        assert reader.contents == [str(number) for number in range(40)]
+
+    run(play())
+
+
+def test_what_waits_for_the_layer_is_bounded_by_its_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime_project.hub.OUTBOX_SIZE", 100)
+
+    async def play() -> None:
+        it = Readers()
+        it.hub.publish("plain", ["x" * 1_000])  # one alone may be larger
+        with pytest.raises(PublishError, match="1 messages already wait"):
             it.hub.publish("plain", ["one more"])
         await asyncio.sleep(1)
         await it.hub.publish("plain", ["room again"])

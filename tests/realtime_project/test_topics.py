@@ -1,18 +1,21 @@
 """Topic as a line of Python sees it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from channels.layers import channel_layers
 from channels.testing import WebsocketCommunicator
 from django.db import transaction
 
+from benchmarks.services import Redis
 from chat.consumers import TopicConsumer
 from realtime_project import history
 from realtime_project.connections import door
 from realtime_project.hub import Hub
 from realtime_project.topics import Event, Publish, PublishError, SlowReader, Topic, generate_uid, hub
+from tests.layer import subscribed
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("fresh_hub")]
 
@@ -20,6 +23,19 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 async def take(events: AsyncIterator[Event], count: int) -> list[Any]:
     async with asyncio.timeout(5):
         return [(await anext(events)).content for _ in range(count)]
+
+
+class Ears:
+    """A reader that keeps what it hears."""
+
+    def __init__(self, heard: list[Any]) -> None:
+        self.heard = heard
+
+    def write(self, events: Sequence[Event]) -> None:
+        self.heard.extend(event.content for event in events)
+
+    async def drain(self) -> None:
+        pass
 
 
 def test_one_name_is_one_topic() -> None:
@@ -98,6 +114,35 @@ async def test_without_a_server_a_plain_publish_says_why(fresh_hub: Hub, monkeyp
     monkeypatch.setattr(Hub, "here", None)
     with pytest.raises(PublishError, match="in-memory channel layer reaches only the process that serves"):
         await asyncio.to_thread(Topic(generate_uid()).publish_sync, "nobody")
+
+
+async def test_threads_of_a_process_that_does_not_serve_publish_side_by_side(
+    redis: Redis, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = "channels_redis.pubsub.RedisPubSubChannelLayer"
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": {"hosts": [redis.url]}}}
+    topic, source, target = (Topic(generate_uid()) for _ in range(3))
+    source.on_publish(lambda content: [Publish(target, content)])
+
+    def publish(thread: int) -> None:
+        for number in range(20):
+            topic.publish_sync(f"{thread}:{number}")
+        source.publish_sync(f"from {thread}")
+
+    listening = Hub([lambda: channel_layers.make_backend("default")], history.Log())  # another process's
+    heard: dict[str, list[Any]] = {topic.name: [], target.name: []}
+    for name, contents in heard.items():
+        (await listening.subscribe(name, Ears(contents))).start()
+        await subscribed([redis], name, servers=1)
+    monkeypatch.setattr(Hub, "here", None)
+    await asyncio.gather(*(asyncio.to_thread(publish, thread) for thread in range(4)))
+    assert Hub.here is None
+    async with asyncio.timeout(5):
+        while len(heard[topic.name]) < 80 or len(heard[target.name]) < 4:
+            await asyncio.sleep(0.01)
+    assert sorted(heard[topic.name]) == sorted(f"{thread}:{number}" for thread in range(4) for number in range(20))
+    assert sorted(heard[target.name]) == [f"from {thread}" for thread in range(4)]
+    listening.close()
 
 
 async def test_a_reader_that_falls_behind_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
