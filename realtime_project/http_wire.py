@@ -1,7 +1,7 @@
 """HTTP on the wire: Daphne's request and channel, where a WebSocket begins as a request to be upgraded.
 
 The rule: a request that is no sound handshake is answered with the status that says why; one that does not arrive in
-time, or for which there is no descriptor left, does not stay.
+time, whose body is too long, or for which there is no descriptor left, does not stay.
 """
 
 from __future__ import annotations
@@ -19,10 +19,19 @@ from .limits import Limits
 
 TOKENS = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
 PACE = 500  # bytes a second at least, of the body of a request
+LINGER = 2.0  # seconds that a client has to read why its body was refused, and to stop sending it
 FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: text/plain\r\n"
     b"Content-Length: 42\r\n\r\nThis server is full. Try again in a while."
 )
+TOO_LARGE = (
+    b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+    b"Content-Length: 38\r\n\r\nThe body of this request is too large."
+)
+
+
+class TooLarge(Exception):
+    """The body of a request has more bytes than it may."""
 
 
 class Home(Protocol):
@@ -50,6 +59,12 @@ class Request(WebRequest):  # type: ignore[misc]
         if self.transport is None:  # upgraded: Daphne has handed it on
             self.channel.hand_on()
         return result
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """A part of the body, without the marks between chunks. All of it will stand in memory at once, later."""
+        if self.content.tell() + len(data) > self.server.limits.max_body:
+            raise TooLarge
+        super().handleContentChunk(data)
 
     @property
     def asks_for_websocket(self) -> bool:
@@ -90,6 +105,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     _deadline: Any = None
     _body: int | None = None  # bytes of a request's body since the last look at it
     _refused = False
+    _lingers = False  # refused, but read for a moment: a reset could overtake the answer
     _successor: Any = None  # the protocol that the connection belongs to now
 
     def connectionMade(self) -> None:
@@ -101,6 +117,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self._expect(1 if self._refused else server.limits.handshake_timeout)
 
     def dataReceived(self, data: bytes) -> None:
+        if self._lingers:
+            return
         if self._refused:  # read, so that the answer is not lost in a reset
             self.transport.loseConnection()
             return
@@ -114,7 +132,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         elif not self._refused:
             if self._body is not None:
                 self._body += len(data)
-            super().rawDataReceived(data)
+            try:
+                super().rawDataReceived(data)
+            except TooLarge:
+                self._refuse_body()
 
     def hand_on(self) -> None:
         """The connection is a WebSocket's now."""
@@ -127,9 +148,22 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self._refused = True
                 self._respondToBadRequestAndDisconnect()
                 return
+            if self.length is not None and self.length > self.factory.server.limits.max_body:
+                self._refuse_body()  # at once: it is not even told to continue
+                return
             self._body = 0
             self._expect(self.factory.server.limits.handshake_timeout)
         super().allHeadersReceived()
+
+    def _refuse_body(self) -> None:
+        self._refused = self._lingers = True
+        self._body = None
+        self.transport.write(TOO_LARGE)
+        if self.isSecure():
+            self.loseConnection()  # which waits for the client's own goodbye
+        else:
+            self.transport.loseWriteConnection()
+        self._expect(LINGER)
 
     def allContentReceived(self) -> None:
         self._body = None
