@@ -46,6 +46,10 @@ class Home(Protocol):
 class Request(WebRequest):  # type: ignore[misc]
     """A request: for a page, or for a WebSocket."""
 
+    def __init__(self, *arguments: Any) -> None:
+        """Forms are the application's to read: here that takes seconds, during which nobody else is served."""
+        super().__init__(*arguments, parsePOSTFormSubmission=False)
+
     def process(self) -> Any:
         if self.asks_for_websocket and (refusal := self._refusal()):
             status, phrase, why = refusal

@@ -98,3 +98,10 @@ async def test_who_sends_on_reads_why_costs_little_and_is_cut(fresh: Server, req
         await asyncio.wait_for(flood, 20)
         grown = resident(fresh) - before
     assert grown < GROWTH, f"the server grew by {grown / MIB:.1f} MiB"
+
+
+async def test_forms_are_left_to_the_application(raw: Target) -> None:
+    """The server would read them in its loop, where ten mebibytes of names take seconds, and refuse what it cannot."""
+    async with wire(raw.port) as connection:
+        await connection.send(head(LENGTH.format(5), "Content-Type: multipart/form-data") + b"parts")
+        assert (await connection.response()).body.endswith(b"; 5 bytes came")
