@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import fcntl
 import re
+import sys
+import termios
 from typing import Any, Protocol
 
 from daphne.http_protocol import HTTPFactory, WebRequest
@@ -107,6 +110,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     """A TCP connection, until it becomes a WebSocket."""
 
     _deadline: Any = None
+    _heard = False  # anything was read since the last look
     _body: int | None = None  # bytes of a request's body since the last look at it
     _refused = False
     _lingers = False  # refused, but read for a moment: a reset could overtake the answer
@@ -128,6 +132,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             return
         if self._deadline is None and not self.requests:
             self._expect(self.factory.server.limits.handshake_timeout)
+        self._heard = True
         super().dataReceived(data)
 
     def rawDataReceived(self, data: bytes) -> None:
@@ -181,15 +186,25 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def _expect(self, patience: float) -> None:
         """The head of a request has to come in time, however many bytes of it keep coming."""
         self._cancel()
+        self._heard = False
         self._deadline = self.factory.server.loop.call_later(patience, self._late, patience)
 
     def _late(self, patience: float) -> None:
-        """A body may take as long as it likes, but not crawl."""
+        """A body may take as long as it likes, but not crawl. What waits in the kernel is not the client's delay."""
         if self._body is not None and self._body >= PACE * patience:
             self._body = 0
             self._expect(patience)
+        elif self._waits_to_be_read():  # thousands have come back at once: cut, they would come yet again
+            self._expect(patience)
         else:
             self.transport.abortConnection()
+
+    def _waits_to_be_read(self) -> bool:
+        """Something has come, and nothing was read since the last look, although nothing but time was missing."""
+        if self._heard or self._refused or self._waitingForTransport:  # the last: a client that takes no answers
+            return False
+        waiting = fcntl.ioctl(_descriptor(self.transport), termios.FIONREAD, bytes(4))
+        return int.from_bytes(waiting, sys.byteorder) > 0
 
     def _cancel(self) -> None:
         if self._deadline is not None:
