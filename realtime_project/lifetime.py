@@ -19,6 +19,7 @@ def make_server(application: Any, **options: Any) -> Server:
         max_message=settings.WEBSOCKET_MAX_MESSAGE_SIZE,
         max_buffer=settings.WEBSOCKET_MAX_BUFFER,
         max_queue=settings.WEBSOCKET_MAX_QUEUE,
+        max_body=settings.HTTP_MAX_BODY,
         handshake_timeout=settings.WEBSOCKET_HANDSHAKE_TIMEOUT,
         drain=settings.WEBSOCKET_DRAIN,
     )

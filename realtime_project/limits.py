@@ -13,6 +13,7 @@ class Limits:
     max_buffer: int = 1024 * 1024  # waiting for a slow reader: 1013
     max_queue: int = 64  # messages, or
     max_queue_size: int = 1024 * 1024  # bytes, that wait for a busy application: reading pauses
+    max_body: int = 10 * 1024 * 1024  # of an HTTP request: 413
     handshake_timeout: float = 10  # for a request to arrive: the connection is cut
     drain: float = 10  # from SIGTERM to the end
 

@@ -144,6 +144,7 @@ WEBSOCKET_MAX_BUFFER = count("WEBSOCKET_MAX_BUFFER", 1024 * 1024)  # bytes that 
 WEBSOCKET_MAX_QUEUE = count("WEBSOCKET_MAX_QUEUE", 64)  # messages that wait for a busy consumer
 WEBSOCKET_IDLE_TIMEOUT = seconds("WEBSOCKET_IDLE_TIMEOUT", 60)  # without a byte from the client
 WEBSOCKET_HANDSHAKE_TIMEOUT = seconds("WEBSOCKET_HANDSHAKE_TIMEOUT", 10)  # for a request to arrive
+HTTP_MAX_BODY = count("HTTP_MAX_BODY", 10 * 1024 * 1024)  # bytes of the body of a request
 WEBSOCKET_DRAIN = seconds("WEBSOCKET_DRAIN", 10)  # for saying goodbye after SIGTERM
 WEBSOCKET_RATE = count("WEBSOCKET_RATE", 50, least=0)  # messages a second and user on ws/chat/; 0: no limit
 WEBSOCKET_BURST = count("WEBSOCKET_BURST", 100)  # messages

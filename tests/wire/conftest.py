@@ -10,7 +10,7 @@ pytest.register_assert_rewrite("tests.wire.client", "tests.wire.frames")
 
 from tests.helpers import Server, running  # noqa: E402
 from tests.wire.client import Everywhere, Target  # noqa: E402
-from tests.wire.limits import HASTE, LIMIT  # noqa: E402
+from tests.wire.limits import BODY, HASTE, LIMIT  # noqa: E402
 
 MOUNTED = "tests.mounted.settings"
 
@@ -55,7 +55,9 @@ def fresh(servers: list[Server], tmp_path: Path) -> Iterator[Server]:
 def application(template: Path, servers: list[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The project with an app of somebody else's, tests/mounted, in it."""
     folder = tmp_path_factory.mktemp("application")
-    server = Server(folder, template, DJANGO_SETTINGS_MODULE=MOUNTED, WEBSOCKET_MAX_MESSAGE_SIZE=LIMIT)
+    server = Server(
+        folder, template, DJANGO_SETTINGS_MODULE=MOUNTED, WEBSOCKET_MAX_MESSAGE_SIZE=LIMIT, HTTP_MAX_BODY=BODY
+    )
     with running(server, servers):
         yield server
 

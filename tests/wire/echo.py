@@ -5,13 +5,20 @@ from typing import Any
 
 from realtime_project.limits import Limits
 from realtime_project.server import Server
-from tests.wire.limits import LIMIT
+from tests.wire.limits import BODY, LIMIT
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] != "websocket":
-        await send({"type": "http.response.start", "status": 404, "headers": []})
-        await send({"type": "http.response.body", "body": b"only WebSockets here"})
+        size = 0
+        while (message := await receive())["type"] == "http.request":
+            size += len(message["body"])
+            if not message["more_body"]:
+                break
+        body = b"only WebSockets here; %d bytes came" % size
+        length = (b"content-length", b"%d" % len(body))
+        await send({"type": "http.response.start", "status": 404, "headers": [length]})
+        await send({"type": "http.response.body", "body": body})
         return
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] != "websocket.disconnect":
@@ -21,7 +28,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 def serve(endpoints: list[str]) -> None:
-    Server(application=echo, endpoints=endpoints, limits=Limits(max_message=LIMIT)).run()
+    Server(application=echo, endpoints=endpoints, limits=Limits(max_message=LIMIT, max_body=BODY)).run()
 
 
 if __name__ == "__main__":

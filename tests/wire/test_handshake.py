@@ -1,8 +1,9 @@
 """The opening handshake, RFC 6455 section 4.2: what is not one is refused with the status that says why."""
 
 import asyncio
+import signal
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 
@@ -239,6 +240,27 @@ async def test_a_handshake_that_crawls_is_cut_although_it_goes_on(hasty: Server)
         crawling.cancel()
         await asyncio.wait([crawling])
         assert time.monotonic() - started < HASTE + PATIENT
+
+
+async def test_who_waits_to_be_read_by_a_server_that_is_behind_is_not_late(hasty: Server) -> None:
+    """It has more clients than it sees to in a turn of the loop, and for a while no turns."""
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(wire(hasty.port)) for _ in range(200)]
+        silent = await stack.enter_async_context(wire(hasty.port))
+        async with wire(hasty.port) as last:  # whose answer says that all of them are in
+            await last.send(request)
+            assert (await last.response()).status == 200
+        hasty.signal(signal.SIGSTOP)
+        try:
+            for client in clients:
+                await client.send(request)
+            await asyncio.sleep(HASTE * 1.5)
+        finally:
+            hasty.signal(signal.SIGCONT)
+        answers = await asyncio.gather(*(client.response() for client in clients), return_exceptions=True)
+        assert [getattr(answer, "status", answer) for answer in answers] == [200] * len(clients)
+        await cut_off(silent)
 
 
 async def test_a_body_may_come_slowly_but_not_crawl(hasty: Server) -> None:

@@ -163,6 +163,17 @@ async def test_a_refusal_arrives_whole(ways: Ways, way: str) -> None:
 
 
 @anyhow
+async def test_a_body_that_is_too_long_is_refused_while_it_is_still_sent(ways: Ways, way: str) -> None:
+    connection = await ways.connect(way)
+    await connection.send(b"POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n")
+    sending = asyncio.create_task(connection.send(b"x" * 100 * MIB, MIB))
+    assert (await connection.response()).status == 413
+    sending.cancel()
+    await asyncio.wait([sending])
+    connection.drop()
+
+
+@anyhow
 async def test_z17_a_reader_that_stops_is_cut_and_costs_little(ways: Ways, way: str) -> None:
     """40 MiB pass while it does not read; the others read all of it."""
     path, messages, size = "/ws/broadcast/", 640, 64 * 1024
