@@ -218,7 +218,7 @@ class Runner:
                 if held.ending is None:
                     news[pk]["is_wanted"] = False
         try:
-            rows = await database.run(_beat, self.holder, news, over, MOST - len(self.held))
+            rows = await database.run_apart(_beat, self.holder, news, over, MOST - len(self.held))
         except BaseException:
             for held in self.held.values():
                 held.reported = {}
@@ -251,7 +251,7 @@ class Runner:
         reports = {pk: held.report() for pk, held in self.held.items()}
         self.held.clear()
         try:
-            await database.run(_leave, self.holder, reports)
+            await database.run_apart(_leave, self.holder, reports)
         except Exception as error:  # the leases end by themselves
             logger.warning("outbound clients cannot be left to others before their leases end: %r", error)
 

@@ -117,7 +117,7 @@ class Bans:
 
     async def look(self) -> None:
         """Ask for the bans that hold, and close the connections of who is newly banned."""
-        rows = await database.run(_read)
+        rows = await database.run_apart(_read)
         users = frozenset(user for user, _ in rows if user is not None)
         networks = frozenset(address for _, address in rows if address is not None)
         if self.know(users, networks):

@@ -231,7 +231,7 @@ class Registry:
             tasks, self._tasks = self._tasks, []
             for task in tasks:
                 task.cancel()
-            self._tell(await database.run(_remove, Server.objects.filter(pk=self.server_id)))
+            self._tell(await database.run_apart(_remove, Server.objects.filter(pk=self.server_id)))
         for _ in range(2):  # what was under way, and then who went with this server
             if self._telling:
                 await asyncio.wait([self._telling], timeout=LIMIT)
@@ -245,7 +245,7 @@ class Registry:
                     await self._write(beat)
                     # After an outage all leases have run out, also of those who are about to renew them.
                     if monotonic() - since > settings.SERVER_LEASE:
-                        self._tell(await database.run(_reap, settings.SERVER_LEASE))
+                        self._tell(await database.run_apart(_reap, settings.SERVER_LEASE))
             except Exception as error:
                 since = monotonic()
                 logger.warning("the registry cannot be written: %r", error)
@@ -258,7 +258,7 @@ class Registry:
         went = dict(self._went)
         try:
             if len(went) > UNTOLD:  # not all who went are known: as if this server were new
-                self._tell(await database.run(_remove, Server.objects.filter(pk=self.server_id)))
+                self._tell(await database.run_apart(_remove, Server.objects.filter(pk=self.server_id)))
             report = await self._report()
             if not await self._write_these(came, went, beat % COUNTERS, report):
                 came, self._came = dict(self.connections), {}
@@ -296,7 +296,7 @@ class Registry:
         users = {row.user_id for row in rows} | {*went.values()}
         assert self._row
         vars(self._row).update(report)  # should it have to be entered again
-        known, moves = await database.run(_save, self._row, report, rows, gone, users - {None}, changes)
+        known, moves = await database.run_apart(_save, self._row, report, rows, gone, users - {None}, changes)
         if not known:
             written.clear()
             return False

@@ -68,7 +68,7 @@ async def look(connections: Crowd[Any]) -> None:
     async for connection in connections:
         if connection.proof:
             proofs.add(connection.proof)
-    ended = proofs and await database.run(no_longer, proofs)
+    ended = proofs and await database.run_apart(no_longer, proofs)
     if not ended:
         return
     async for connection in connections:
