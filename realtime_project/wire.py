@@ -290,6 +290,7 @@ class Wire(WebSocketProtocol):  # type: ignore[misc]
     def sendData(self, data: bytes, *_: Any) -> None:
         """What autobahn sends leaves at once, after what was written: also if the client has ended its side already."""
         self._pending.append(data)
+        self.lane.free = False  # until all of it has left
         self.flush()
 
     @property
