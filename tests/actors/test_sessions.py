@@ -140,7 +140,7 @@ AGAIN = "from realtime_project import control\nprint(json.dumps(control.stop({id
 
 async def stop(server: Server, socket: Socket) -> str:
     """Stops a client's actor from another process, as soon as it is known there; the connection's id."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         while True:
             if found := await asyncio.to_thread(server.python, STOP.format(port=socket.local_address[1])):
                 return str(found[0])
@@ -149,7 +149,7 @@ async def stop(server: Server, socket: Socket) -> str:
 
 async def stopped(server: Server, id: str) -> None:
     """To stop it again is no mistake and does nothing, as soon as the registry knows that it has gone."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         while await asyncio.to_thread(server.python, AGAIN.format(id=id)) is not False:
             await asyncio.sleep(0.1)
 

@@ -51,7 +51,7 @@ async def test_z72_an_actor_of_another_server_is_stopped(acting: Cluster) -> Non
         assert await asyncio.to_thread(here.python, AGAIN.format(id="nobody")) is False
         await other.ping()
         assert other.close_code is None
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         while (await logged(here)).count("left at 7 with 1000") == before:
             await asyncio.sleep(0.1)
     async with session(there, greeting["token"]) as (socket, again):

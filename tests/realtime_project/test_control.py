@@ -46,7 +46,7 @@ async def order(server: Server, order: str) -> Any:
 
 async def rows(server: Server, path: str, count: int) -> tuple[str, list[tuple[str, int]]]:
     """The server's id, and its clients' ids and channel ids, oldest first, as soon as there are so many."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         while True:
             id, found = await asyncio.to_thread(server.python, ROWS.format(port=server.port, path=path))
             if len(found) == count:

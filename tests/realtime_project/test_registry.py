@@ -113,7 +113,7 @@ async def test_a_slow_reader_is_seen_by_what_waits_for_it(start_server: Callable
         assert [who for who, _ in found] == [port], "the other one reads"
         assert 4 * MIB < found[0][1] < 16 * MIB
         resume(writer)
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(20):
             await reader.readexactly(16 * MIB)
         assert await eventually(lambda: server.python(WAITING), lambda rows: not rows, 8) == []
         writer.close()

@@ -125,7 +125,7 @@ async def test_z50_z52_both_servers_and_their_clients_are_listed(pair: Cluster) 
             [server.port, len(registry.clients(server.id, "/ws/asgi/echo/"))] for server in registry.servers()
         ]))
         """
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(20):
             while sorted(await asyncio.to_thread(one.python, code)) != sorted([[one.port, 1], [two.port, 1]]):
                 await asyncio.sleep(0.1)
 
