@@ -26,7 +26,6 @@ from .portable import Writer
 from .recordings import Batch, Row
 from .redaction import Secrets
 from .rules import Effects, Rule
-from .sizes import size_of_step
 from .stored import Own
 from .targets import kind_of
 
@@ -35,7 +34,6 @@ logger = logging.getLogger(__name__)
 PACE = 0.5  # seconds between two lists that are written
 MOST = 500  # steps of one list: a thousand a second
 WAITING = 5_000  # steps that may wait, of all actors of this process
-HELD = 64 * 1024 * 1024  # bytes of them: one message may have 16 MiB
 PASSES = 3  # over one step, until nothing more of it is found to be secret
 SLICE = 25  # steps that are written as JSON before others may have the interpreter
 
@@ -55,7 +53,6 @@ class Noted(NamedTuple):
     rule: Rule | None
     took: float  # seconds
     error: str
-    size: int  # bytes, about
 
 
 class TooManySecrets(Exception):
@@ -101,15 +98,13 @@ class Tape:
         """A step has happened."""
         recorder, number = self.recorder, self.number
         self.number = number + 1
-        if recorder.waiting >= WAITING or recorder.held >= HELD:
+        if recorder.waiting >= WAITING:
             self.missed += 1
             return
-        size = size_of_step(message, before, after, effects)
         recorder.waiting += 1
-        recorder.held += size
         if not self.steps:
             recorder.tapes[self] = None
-        self.steps.append((number, time.time(), kind, message, before, after, effects, rule, took, error, size))
+        self.steps.append((number, time.time(), kind, message, before, after, effects, rule, took, error))
 
     def end(self) -> None:
         """Its actor has stopped."""
@@ -185,7 +180,6 @@ class Recorder:
     def __init__(self) -> None:
         self.tapes: dict[Tape, None] = {}  # a set that keeps its order
         self.waiting = 0  # steps
-        self.held = 0  # bytes of them
         self._writing = asyncio.Lock()
 
     async def keep(self) -> None:
@@ -222,7 +216,6 @@ class Recorder:
                 return False
             finally:
                 self.waiting -= MOST - left
-                self.held -= sum(step.size for _, steps, _ in taken for step in steps)
             return True
 
 

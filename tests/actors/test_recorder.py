@@ -344,39 +344,6 @@ async def test_what_comes_too_fast_is_counted_and_harms_nobody() -> None:
     assert (await Recording.objects.aget(pk=recorded.id)).missed == 11
 
 
-class Noting(Message, frozen=True):
-    words: list[str]
-
-
-@pytest.mark.parametrize("message", ["x" * 5_000, b"x" * 5_000, Noting(["x" * 100] * 50), Noting([""] * 100)])
-async def test_what_waits_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch, message: Any) -> None:
-    monkeypatch.setattr("actors.recorder.HELD", 100_000)
-    recorded = Recorded(Rules({(Any, Guest): lambda message, state: ([], state)}))
-    await recorded.actor.begin()
-    for _ in range(100):
-        await recorded.actor.tell(message)
-    assert len(recorded.tape.steps) < 25
-    assert recorded.tape.missed == 101 - len(recorded.tape.steps)
-    while recorded.recorder.tapes:
-        assert await recorded.recorder.write()
-    assert recorded.recorder.held == 0
-    await recorded.actor.tell(message)
-    assert len(recorded.tape.steps) == 1
-
-
-async def test_what_effects_and_states_hold_counts_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.recorder.HELD", 100_000)
-    table = Rules()
-    table.on("told", Guest)(lambda message, state: ([Publish(news, "x" * 30_000)], state))
-    table.on("kept", Any)(lambda message, state: ([], Checking(None, "x" * 30_000)))
-    for message in ("told", "kept"):
-        recorded = Recorded(table)
-        await recorded.actor.begin()
-        for _ in range(9):
-            await recorded.actor.tell(message)
-        assert recorded.tape.missed == 5, message
-
-
 async def test_a_value_that_is_too_long_is_cut_and_can_still_be_compared() -> None:
     recorded = Recorded()
     steps = await recorded.plays(*EVERYTHING)
