@@ -21,7 +21,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from realtime_project import bans, control, registry
+from realtime_project import bans, control
 from realtime_project.actions import Action, Data, Done, Gone, Reasoned, count, names_of, publishable
 from realtime_project.feeds import Content
 from realtime_project.models import Ban, Connection, Server, TopicHead
@@ -162,12 +162,10 @@ def announce(request: HttpRequest, _: Sequence[Any], data: Data) -> Done:
 
 
 def drain(request: HttpRequest, rows: Sequence[Server], data: Data) -> Done:
-    alive = set(registry.servers().values_list("pk", flat=True))
-    rows = [row for row in rows if row.pk in alive]
-    if not rows:
+    gone = control.drain_all([row.pk for row in rows])
+    if not gone:
         raise Gone
-    for row in rows:
-        control.drain(row.pk)
+    rows = [row for row in rows if row.pk in gone]
     return Done(f"{names_of(rows)} drains, and ends.", "Ordered to drain", [target_of(row) for row in rows])
 
 

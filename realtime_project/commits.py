@@ -140,9 +140,14 @@ def _one_by_one(function: Function[Any, Any], items: list[Any], error: Exception
 
 def _is_away(error: Exception) -> bool:
     """Also a server that has become read-only, or has ended the transaction: SQLSTATE 25, an InternalError."""
-    is_refused = isinstance(error, InternalError) and str(getattr(error.__cause__, "sqlstate", "")).startswith("25")
+    is_refused = isinstance(error, InternalError) and _sqlstate(error).startswith("25")
     return is_refused or isinstance(error, OperationalError | InterfaceError)
 
 
 def _is_deadlock(error: Exception) -> bool:
-    return getattr(error.__cause__, "sqlstate", None) == DEADLOCK
+    return _sqlstate(error) == DEADLOCK
+
+
+def _sqlstate(error: Exception) -> str:
+    """As the driver says it; "" where it does not."""
+    return str(getattr(error.__cause__, "sqlstate", ""))

@@ -168,6 +168,13 @@ def drain(server: str) -> None:
     order([server], Drain())
 
 
+def drain_all(servers: Iterable[str]) -> list[str]:
+    """Have these servers leave, by their ids. Those that were alive; the others have gone already."""
+    alive = list(registry.servers().filter(pk__in=servers).values_list("pk", flat=True))
+    order(alive, Drain())
+    return alive
+
+
 def order(servers: Iterable[str], order: Order) -> None:
     """Give an order to these servers, by their ids. To one that is no more it is lost."""
     _order_all((server, order) for server in servers)

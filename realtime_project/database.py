@@ -6,6 +6,7 @@ Never the one thread of `database_sync_to_async`: there one slow query stalls ev
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import ParamSpec, TypeVar
 
@@ -39,14 +40,18 @@ def _tidy() -> None:
 
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Await `function(*args)`, which queries the database, on one of the pool's threads."""
-    return await asyncio.get_running_loop().run_in_executor(_pool, lambda: clean(function, *args, **kwargs))
+    return await _on(_pool, partial(function, *args, **kwargs))
 
 
 async def run_apart(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """The same for what keeps this process among the living, and people out who are to be out: when thousands come at
     once, it does not wait behind their look-ups.
     """
-    return await asyncio.get_running_loop().run_in_executor(_house, lambda: clean(function, *args, **kwargs))
+    return await _on(_house, partial(function, *args, **kwargs))
+
+
+async def _on(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, clean, work)
 
 
 def parts(items: Iterable[T], size: int) -> Iterator[list[T]]:

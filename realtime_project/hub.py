@@ -103,7 +103,7 @@ class Seat:
 
     # sending --------------------------------------------------------------------------------------------------
     def publish(self, name: str, events: Sequence[Any], epoch: str | None) -> asyncio.Future[None]:
-        size = sum(map(len, events)) if epoch is None else sum(map(_size, events))
+        size = sum(map(_sizer(epoch), events))
         if self.waiting + len(events) > OUTBOX or (self.waiting and self.waiting_size + size > OUTBOX_SIZE):
             if epoch is None:
                 counters.drops += len(events)
@@ -401,16 +401,21 @@ class Hub:
             feed.cancel()
 
 
-def _size(bell: Bell) -> int:
+def _sizer(epoch: str | None) -> Callable[[Any], int]:
+    """What tells the characters or bytes of an event: of a plain topic's content, or of a durable topic's bell."""
+    return len if epoch is None else _content_size
+
+
+def _content_size(bell: Bell) -> int:
     return len(bell[1])
 
 
 def _parts(events: Sequence[Any], epoch: str | None) -> Iterator[list[Any]]:
     """In order, each of PART at most, or of one event."""
     part: list[Any] = []
-    size = 0
+    size, size_of = 0, _sizer(epoch)
     for event in events:
-        added = len(event) if epoch is None else _size(event)
+        added = size_of(event)
         if part and size + added > PART:
             yield part
             part, size = [], 0

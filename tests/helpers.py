@@ -43,6 +43,14 @@ def running(server: Server, servers: list[Server]) -> Iterator[Server]:
         server.stop()
 
 
+def metric(server: Server, name: str) -> float:
+    """A number of the server's /metrics that stands there once."""
+    with browser(server.url) as asking:
+        lines = asking.get("/metrics").text.splitlines()
+    [value] = [line.split()[1] for line in lines if line.startswith(f"{name} ")]
+    return float(value)
+
+
 # WebSockets -----------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from actors.messages import Message
 from actors.rules import Rules
 from actors.states import State
 from tests.acted.reading import ACTED, left_by_all, logged, nothing_more
-from tests.helpers import PATIENCE, Server, Socket, browser, connect, guest, unique
+from tests.helpers import PATIENCE, Server, Socket, connect, guest, metric, unique
 
 
 async def hello(socket: Socket) -> dict:
@@ -141,9 +141,7 @@ async def test_z33_z34_z35_a_handler_that_fails_has_not_happened(acted: Server, 
 
 
 def drops(server: Server) -> float:
-    with browser(server.url) as asking:
-        lines = asking.get("/metrics").text.splitlines()
-    return float(next(line for line in lines if line.startswith("realtime_drops_total ")).split()[1])
+    return metric(server, "realtime_drops_total")
 
 
 async def test_z33_what_no_rule_is_for_is_dropped(acted: Server) -> None:

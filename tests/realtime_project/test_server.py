@@ -18,7 +18,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidHandshake
 
-from tests.helpers import PATIENCE, PROJECT, TRACEBACK, ChatClient, Server, Socket, browser, connect, free_port, guest
+from tests.helpers import PATIENCE, PROJECT, TRACEBACK, ChatClient, Server, Socket, connect, free_port, guest, metric
 
 MIB = 1024 * 1024
 QUIET = {"DJANGO_SETTINGS_MODULE": "tests.mounted.settings"}
@@ -106,11 +106,8 @@ async def test_z17_a_reader_that_stops_costs_little_and_is_told_while_the_others
         writer.transport.abort()
 
 
-def slow_readers(server: Server) -> int:
-    with browser(server.url) as asking:
-        lines = asking.get("/metrics").text.splitlines()
-    [count] = [line.split()[1] for line in lines if line.startswith("realtime_slow_readers_total ")]
-    return int(float(count))
+def slow_readers(server: Server) -> float:
+    return metric(server, "realtime_slow_readers_total")
 
 
 async def test_z17_a_slow_reader_that_reads_on_sees_why_it_is_closed(server: Server) -> None:
